@@ -1,0 +1,27 @@
+"""The closed sets of words that INI keys accept."""
+
+from typing import Literal
+
+Auto = Literal["auto"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+Head = Literal["ordinal", "softmax"]
+ZoneFocus = Literal["none", "pooling", "masking"]
+Masking = Literal["attention", "zero"]
+Task = Literal["csi"]
+Source = Literal["phantom", "csv"]
+Separator = Literal["auto", ";", ",", "tab"]
+Normalization = Literal["auto", "medical", "imagenet", "simple", "custom"]
+Cache = Literal["none", "memory", "disk"]
+Profile = Literal["none", "conservative", "standard"]
+Optimizer = Literal["adam", "adamw", "sgd"]
+Scheduler = Literal["cosine", "onecycle", "plateau", "none"]
+Monitor = Literal["val_loss", "val_zone_mae", "val_zone_qwk"]
+Loss = Literal["auto", "ordinal", "cross_entropy", "focal"]
+FineTuning = Literal["full", "frozen", "layerwise", "gradual"]
+BatchNorm = Literal["train", "frozen"]
+EvaluationSplit = Literal["train", "val", "test", "all"]
+TestTime = Literal["none", "mirror"]
+Engine = Literal["auto", "torch"]
+StudyRule = Literal["latest", "worst", "mean"]
+SynthesisKind = Literal["studies"]

@@ -1,0 +1,171 @@
+"""Keys that are right alone and wrong together; each rule names the keys and the way out."""
+
+import math
+from collections.abc import Callable, Iterator, Set
+
+from csi_predictor.architectures import Architecture, find_architecture
+from csi_predictor.config.schema import Config
+from csi_predictor.specs import NUM_GRADES
+
+Place = Callable[[str, str], str]
+"""(SECTION, KEY) -> where it was set and to what, for a message."""
+
+
+def find_combination_problems(
+    config: Config, place: Place, invalid: Set[tuple[str, str]] = frozenset()
+) -> list[str]:
+    """Every impossible combination, one line each.
+
+    Args:
+        config: Each value right alone; an invalid one stands here as its default.
+        place: Names a key in a message.
+        invalid: (SECTION, KEY) already reported; rules that read one of them are passed over.
+    """
+    return [
+        problem
+        for keys, rule in _RULES
+        if invalid.isdisjoint(tuple(key.split(".")) for key in keys)
+        for problem in rule(config, place)
+    ]
+
+
+def _architecture_name(config: Config, place: Place) -> Iterator[str]:
+    try:
+        find_architecture(config.model.model_arch, config.model.variant)
+    except KeyError as error:
+        yield f"{place('MODEL', 'MODEL_ARCH')}: {error.args[0].partition(': ')[2]}"
+
+
+def _found(config: Config) -> Architecture | None:
+    try:
+        return find_architecture(config.model.model_arch, config.model.variant)
+    except KeyError:
+        return None  # reported by _architecture_name
+
+
+def _volumes_with_images(config: Config, place: Place) -> Iterator[str]:
+    architecture = _found(config)
+    if architecture is not None and architecture.dimensions == 3:
+        yield (
+            f"{place('MODEL', 'MODEL_ARCH')}: a network for volumes, but "
+            f"[DATA] SOURCE = {config.data.source} gives images: choose a 2D network"
+        )
+
+
+def _weights(config: Config, place: Place) -> Iterator[str]:
+    model, architecture = config.model, _found(config)
+    if model.pretrained and model.weights is not None:
+        yield f"{place('MODEL', 'WEIGHTS')}: contradicts PRETRAINED = true: keep one of the two"
+    if model.pretrained and architecture is not None and architecture.timm_name is None:
+        yield (
+            f"{place('MODEL', 'PRETRAINED')}: {architecture.name} has no published weights: "
+            "expected false, or WEIGHTS with a file of your own"
+        )
+
+
+def _in_channels(config: Config, place: Place) -> Iterator[str]:
+    if config.model.in_channels == 2:
+        yield f"{place('MODEL', 'IN_CHANNELS')}: expected auto, 1 or 3"
+
+
+def _ordinal_loss(config: Config, place: Place) -> Iterator[str]:
+    if config.training.loss == "ordinal" and config.model.head != "ordinal":
+        yield (
+            f"{place('TRAINING', 'LOSS')}: needs [MODEL] HEAD = ordinal, found "
+            f"{config.model.head}: expected auto, cross_entropy or focal"
+        )
+
+
+def _source(config: Config, place: Place) -> Iterator[str]:
+    data = config.data
+    if data.source == "csv":
+        for name in ("DATA_DIR", "LABELS_CSV"):
+            if getattr(data, name.lower()) is None:
+                yield f"{place('DATA', name)}: empty: [DATA] SOURCE = csv needs it"
+    elif data.labels_csv is not None:
+        yield f"{place('DATA', 'LABELS_CSV')}: not read by SOURCE = phantom: set SOURCE = csv"
+
+
+def _frozen_backbone(config: Config, place: Place) -> Iterator[str]:
+    training = config.training
+    if training.freeze_backbone and training.fine_tuning != "frozen":
+        yield (
+            f"{place('TRAINING', 'FREEZE_BACKBONE')}: contradicts FINE_TUNING = "
+            f"{training.fine_tuning}: set FREEZE_BACKBONE = false or FINE_TUNING = frozen"
+        )
+
+
+def _focal_alpha(config: Config, place: Place) -> Iterator[str]:
+    alpha = config.training.focal_alpha
+    if alpha and (len(alpha) != NUM_GRADES or min(alpha) < 0 or max(alpha) == 0):
+        yield (
+            f"{place('TRAINING', 'FOCAL_ALPHA')}: expected {NUM_GRADES} numbers of at least 0, "
+            "one a grade and not all 0, or none"
+        )
+
+
+def _unfreeze_epochs(config: Config, place: Place) -> Iterator[str]:
+    epochs = list(config.training.unfreeze_epochs)
+    if config.training.fine_tuning == "gradual" and (not epochs or epochs != sorted(set(epochs))):
+        yield f"{place('TRAINING', 'UNFREEZE_EPOCHS')}: expected rising epochs, as 1, 10, 20"
+
+
+def _plateau(config: Config, place: Place) -> Iterator[str]:
+    if config.data.val_fraction == 0 and config.training.scheduler == "plateau":
+        yield f"{place('TRAINING', 'SCHEDULER')}: plateau needs [DATA] VAL_FRACTION above 0"
+
+
+def _normalization(config: Config, place: Place) -> Iterator[str]:
+    data = config.data
+    if data.normalization_strategy != "custom":
+        return
+    for name, values in (("CUSTOM_MEAN", data.custom_mean), ("CUSTOM_STD", data.custom_std)):
+        if len(values) not in (1, 3) or not all(map(math.isfinite, values)):
+            yield f"{place('DATA', name)}: expected 1 or 3 numbers, one a channel"
+    if any(value <= 0 for value in data.custom_std):
+        yield f"{place('DATA', 'CUSTOM_STD')}: expected numbers above 0"
+
+
+def _fractions(config: Config, place: Place) -> Iterator[str]:
+    data = config.data
+    if data.val_fraction + data.test_fraction >= 1:
+        yield (
+            f"{place('DATA', 'VAL_FRACTION')}: with TEST_FRACTION = {data.test_fraction:g} nothing "
+            "is left to train on: expected a sum below 1"
+        )
+
+
+def _folds(config: Config, place: Place) -> Iterator[str]:
+    data = config.data
+    if data.folds == 1:
+        yield f"{place('DATA', 'FOLDS')}: expected 0 (one split) or at least 2"
+    if data.folds and data.split_file is not None:
+        yield f"{place('DATA', 'SPLIT_FILE')}: contradicts FOLDS = {data.folds}: keep one of the two"
+
+
+def _risk(config: Config, place: Place) -> Iterator[str]:
+    scoring = config.scoring
+    if scoring.risk_medium_above >= scoring.risk_high_above:
+        yield (
+            f"{place('SCORING', 'RISK_MEDIUM_ABOVE')}: expected less than RISK_HIGH_ABOVE = "
+            f"{scoring.risk_high_above:g}"
+        )
+
+
+_ARCHITECTURE = ("MODEL.MODEL_ARCH", "MODEL.VARIANT")
+_RULES = (
+    (_ARCHITECTURE, _architecture_name),
+    ((*_ARCHITECTURE, "DATA.SOURCE"), _volumes_with_images),
+    ((*_ARCHITECTURE, "MODEL.PRETRAINED", "MODEL.WEIGHTS"), _weights),
+    (("MODEL.IN_CHANNELS",), _in_channels),
+    (("TRAINING.LOSS", "MODEL.HEAD"), _ordinal_loss),
+    (("DATA.SOURCE", "DATA.DATA_DIR", "DATA.LABELS_CSV"), _source),
+    (("TRAINING.FREEZE_BACKBONE", "TRAINING.FINE_TUNING"), _frozen_backbone),
+    (("TRAINING.FOCAL_ALPHA",), _focal_alpha),
+    (("TRAINING.FINE_TUNING", "TRAINING.UNFREEZE_EPOCHS"), _unfreeze_epochs),
+    (("TRAINING.SCHEDULER", "DATA.VAL_FRACTION"), _plateau),
+    (("DATA.NORMALIZATION_STRATEGY", "DATA.CUSTOM_MEAN", "DATA.CUSTOM_STD"), _normalization),
+    (("DATA.VAL_FRACTION", "DATA.TEST_FRACTION"), _fractions),
+    (("DATA.FOLDS", "DATA.SPLIT_FILE"), _folds),
+    (("SCORING.RISK_MEDIUM_ABOVE", "SCORING.RISK_HIGH_ABOVE"), _risk),
+)
