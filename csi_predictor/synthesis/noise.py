@@ -1,0 +1,26 @@
+"""Smooth random fields on a grid."""
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+from csi_predictor.synthesis.grid import Array
+
+
+def smooth_noise(shape: tuple[int, ...], cells: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Noise of mean 0 and variance near 1, with features as wide as shape over cells."""
+    field = rng.standard_normal(tuple(count + 1 for count in cells), dtype=np.float32)
+    for dimension, (count, size) in enumerate(zip(cells, shape, strict=True)):
+        field = np.moveaxis(
+            np.tensordot(_spread(count + 1, size), field, axes=(1, dimension)), 0, dimension
+        )
+    return np.ascontiguousarray(field, dtype=np.float32)
+
+
+@lru_cache(maxsize=32)
+def _spread(count: int, size: int) -> Array:
+    """Interpolation (size, count) from even knots, scaled to keep the variance near 1."""
+    matrix = CubicSpline(np.linspace(0, 1, count), np.eye(count))(np.linspace(0, 1, size))
+    matrix /= np.sqrt((matrix**2).sum(axis=1, keepdims=True))
+    return np.asarray(matrix, dtype=np.float32)
