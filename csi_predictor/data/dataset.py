@@ -1,0 +1,57 @@
+"""Labelled images as a torch dataset that gives equal bits in any order and process."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from csi_predictor.data.augment import Augmentation, augment
+from csi_predictor.data.batch import Sample
+from csi_predictor.data.cache import PreparedCache
+from csi_predictor.data.manifest import Row
+from csi_predictor.data.prepare import to_tensor
+from csi_predictor.specs import InputSpec
+
+
+class ImageDataset(Dataset[Sample]):
+    """Samples by `(epoch, index)`, or by index alone for epoch 0.
+
+    The random generator of a sample is seeded with (seed, epoch, index) and nothing else, so a
+    sample is the same whatever was read before it: after a resume and with any number of workers.
+
+    Args:
+        rows: The images, in this order.
+        spec: What the network takes.
+        cache: Where prepared pixels come from.
+        augmentation: None leaves the images as they are.
+        seed: Of the augmentation.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        *,
+        spec: InputSpec,
+        cache: PreparedCache,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.rows = tuple(rows)
+        self.spec = spec
+        self.cache = cache
+        self.augmentation = augmentation
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Sample:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        row = self.rows[index]
+        pixels = self.cache.get(row)
+        targets = np.array(row.targets, dtype=np.float32)
+        if self.augmentation is not None:
+            rng = np.random.default_rng((self.seed, epoch, index))
+            pixels, targets = augment(pixels, targets, self.augmentation, rng)
+        return Sample(to_tensor(pixels, self.spec), torch.from_numpy(targets), index)
