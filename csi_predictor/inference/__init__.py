@@ -1,0 +1,1 @@
+"""A trained model at work: bundle, engines and the one predict loop."""

@@ -1,0 +1,184 @@
+"""A trained model in one folder: weights, network, preprocessing, answers and their history.
+
+    model/
+    ├── model.safetensors   weights of every member, keys `member0.…`
+    ├── bundle.json         everything else, as written by `save_bundle`
+    └── model_card.md       for people (written by the reporting room)
+
+Only safetensors and JSON are read: a bundle can't run code.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from csi_predictor.errors import BundleError
+from csi_predictor.files import replaced, sha256_of, write_text
+from csi_predictor.inference.predict import TestTime
+from csi_predictor.models.assemble import CsiModel
+from csi_predictor.models.build import build_model_from_spec
+from csi_predictor.models.model_spec import ModelSpec
+from csi_predictor.versions import library_versions
+
+FORMAT = 1
+WEIGHTS_NAME = "model.safetensors"
+FACTS_NAME = "bundle.json"
+Weights = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleFacts:
+    """What a bundle says of itself.
+
+    Attributes:
+        model_id: Name for tables, e.g. `custom1-1f0c2a9e`.
+        model_sha256: Of the weights file.
+        config_sha256: Of the resolved INI's text.
+        spec: The network without its weights, the picture it takes and what it answers.
+        test_time: Whether the mirrored picture is looked at too.
+        baseline_grades: Per zone, the median grade of the training rows.
+        training: Counts and figures of the training, for the card.
+        versions: Of this program and the libraries that computed the weights.
+        config_ini: The resolved INI.
+        num_members: Networks whose probabilities are averaged.
+    """
+
+    model_id: str
+    model_sha256: str
+    config_sha256: str
+    spec: ModelSpec
+    test_time: TestTime
+    baseline_grades: tuple[float, ...]
+    training: Mapping[str, Any]
+    versions: Mapping[str, str]
+    config_ini: str
+    num_members: int
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded bundle: its networks in evaluation mode, on the CPU, and its facts."""
+
+    models: tuple[CsiModel, ...]
+    facts: BundleFacts
+    folder: Path
+
+
+def save_bundle(
+    folder: Path,
+    members: Sequence[Weights],
+    *,
+    spec: ModelSpec,
+    test_time: TestTime,
+    baseline_grades: Sequence[float],
+    training: Mapping[str, Any],
+    config_ini: str,
+) -> None:
+    """Write weights, then facts; each file is whole or absent.
+
+    Args:
+        folder: `RUN_DIR/model`.
+        members: One state dict a network.
+        spec: Of each of them.
+        test_time: See `BundleFacts`, as the rest.
+        baseline_grades: One a zone.
+        training: Plain JSON values.
+        config_ini: The resolved INI.
+    """
+    tensors = {
+        f"member{index}.{name}": tensor.detach().cpu().contiguous().clone()
+        for index, weights in enumerate(members)
+        for name, tensor in weights.items()
+    }
+    with replaced(folder / WEIGHTS_NAME) as temporary:
+        save_file(tensors, temporary)
+    digest = sha256_of(folder / WEIGHTS_NAME)
+    facts = BundleFacts(
+        model_id=f"{spec.architecture.replace('/', '-')}-{digest[:8]}",
+        model_sha256=digest,
+        config_sha256=hashlib.sha256(config_ini.encode()).hexdigest(),
+        spec=spec,
+        test_time=test_time,
+        baseline_grades=tuple(baseline_grades),
+        training=training,
+        versions=library_versions(),
+        config_ini=config_ini,
+        num_members=len(members),
+    )
+    text = json.dumps({"format": FORMAT, **asdict(facts)}, indent=2)
+    write_text(folder / FACTS_NAME, text + "\n")
+
+
+def load_bundle(folder: str | Path) -> Bundle:
+    """A trained model, checked against its own hash.
+
+    Raises:
+        BundleError: The folder or a file of it is missing, damaged, changed or of another version.
+    """
+    folder = Path(folder)
+    facts = _read_facts(folder)
+    weights_path = folder / WEIGHTS_NAME
+    if not weights_path.is_file():
+        raise BundleError(f"{weights_path}: no such file: expected the weights of a trained model")
+    digest = sha256_of(weights_path)
+    if digest != facts.model_sha256:
+        raise BundleError(
+            f"{weights_path}: SHA-256 {digest[:12]}…, but {FACTS_NAME} says "
+            f"{facts.model_sha256[:12]}…: the file was changed or damaged: copy the bundle again"
+        )
+    try:
+        tensors = load_file(weights_path)
+    except (SafetensorError, OSError) as error:
+        raise BundleError(f"{weights_path}: not a readable safetensors file: {error}") from error
+    return Bundle(_build_members(facts, tensors, folder), facts, folder)
+
+
+def _read_facts(folder: Path) -> BundleFacts:
+    path = folder / FACTS_NAME
+    if not path.is_file():
+        raise BundleError(
+            f"{path}: no such file: expected a bundle, the folder `model` of a finished training"
+        )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        found = values.pop("format")
+        if found != FORMAT:
+            raise BundleError(
+                f"{path}: bundle format {found}: this version reads {FORMAT}: train again or use "
+                f"CSI-Predictor {values.get('versions', {}).get('csi_predictor', 'of that time')}"
+            )
+        return BundleFacts(
+            **{
+                **values,
+                "spec": ModelSpec.from_dict(values["spec"]),
+                "baseline_grades": tuple(values["baseline_grades"]),
+            }
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{path}: damaged ({error}): copy the bundle again") from error
+
+
+def _build_members(
+    facts: BundleFacts, tensors: Mapping[str, torch.Tensor], folder: Path
+) -> tuple[CsiModel, ...]:
+    members = []
+    for index in range(facts.num_members):
+        prefix = f"member{index}."
+        own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        model = build_model_from_spec(facts.spec)
+        try:
+            model.load_state_dict(own)
+        except RuntimeError as error:
+            raise BundleError(
+                f"{folder / WEIGHTS_NAME}: the weights don't fit the network that {FACTS_NAME} "
+                f"names ({error}): copy the bundle again"
+            ) from error
+        members.append(model.eval())
+    return tuple(members)

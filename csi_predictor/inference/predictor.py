@@ -1,0 +1,113 @@
+"""Bundles ready to answer: one network or an ensemble, on one device."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from csi_predictor.errors import BundleError
+from csi_predictor.inference.bundle import Bundle, load_bundle
+from csi_predictor.inference.predict import PixelBatch, mean_probabilities, predict_logits
+from csi_predictor.inference.predict import zone_logits as run_models
+from csi_predictor.inference.predictions import Floats
+from csi_predictor.specs import InputSpec, ZoneHead
+from csi_predictor.versions import software_version
+
+
+@dataclass(frozen=True)
+class PredictorFacts:
+    """What every score says of its origin; several bundles are joined by `+`."""
+
+    model_id: str
+    model_sha256: str
+    config_sha256: str
+    engine: str
+    software_version: str
+
+
+class Predictor:
+    """The mean answer of one or more bundles that take the same picture.
+
+    Args:
+        bundles: At least one.
+        device: Where the networks run.
+
+    Raises:
+        BundleError: The bundles differ in preprocessing, head or answers.
+    """
+
+    def __init__(self, bundles: Sequence[Bundle], *, device: torch.device) -> None:
+        _check_alike(bundles)
+        first = bundles[0].facts
+        self.bundles = tuple(bundles)
+        self.input_spec: InputSpec = first.spec.input_spec
+        self.zones = first.spec.target_spec.names
+        self.baseline_grades = first.baseline_grades
+        self._head = _zone_head(bundles[0])
+        self._test_time = first.test_time
+        self._device = device
+        self._models = [model.to(device) for bundle in bundles for model in bundle.models]
+
+    @property
+    def facts(self) -> PredictorFacts:
+        """Origin of the answers."""
+        every = [bundle.facts for bundle in self.bundles]
+        return PredictorFacts(
+            model_id="+".join(facts.model_id for facts in every),
+            model_sha256="+".join(facts.model_sha256 for facts in every),
+            config_sha256="+".join(facts.config_sha256 for facts in every),
+            engine=f"torch {torch.__version__} {self._device.type}",
+            software_version=software_version(),
+        )
+
+    def predict_pixels(self, pixels: Tensor) -> tuple[Floats, Floats]:
+        """(B, C, H, W) normalised pixels -> grades (B, Z, 4) and p_ungradable (B, Z)."""
+        values = run_models(self._models, pixels, device=self._device, test_time=self._test_time)
+        probabilities = mean_probabilities(values, head=self._head)
+        return probabilities.grades.numpy(), probabilities.ungradable.numpy()
+
+    def predict_batches(self, batches: Iterable[PixelBatch]) -> tuple[Floats, Floats, np.ndarray]:
+        """Grades (N, Z, 4), p_ungradable (N, Z) and the rows' indices (N,) of many batches."""
+        logits = predict_logits(
+            self._models, batches, device=self._device, test_time=self._test_time
+        )
+        probabilities = mean_probabilities(logits.values, head=self._head)
+        return probabilities.grades.numpy(), probabilities.ungradable.numpy(), logits.indices
+
+
+def load_predictor(folders: Sequence[Path], *, device: torch.device) -> Predictor:
+    """The bundles of some folders as one predictor.
+
+    Raises:
+        BundleError: A bundle can't be loaded, or they don't go together.
+    """
+    return Predictor([load_bundle(folder) for folder in folders], device=device)
+
+
+def _zone_head(bundle: Bundle) -> ZoneHead:
+    head = bundle.facts.spec.head
+    if head == "linear":
+        raise BundleError(f"{bundle.folder}: its head is linear: expected one that grades zones")
+    return head
+
+
+def _check_alike(bundles: Sequence[Bundle]) -> None:
+    if not bundles:
+        raise BundleError("no bundle is named: set MODEL to the folder `model` of a training")
+    first = bundles[0]
+    for other in bundles[1:]:
+        for name in ("input_spec", "target_spec", "head"):
+            mine, theirs = getattr(first.facts.spec, name), getattr(other.facts.spec, name)
+            if mine != theirs:
+                raise BundleError(
+                    f"{other.folder}: {name} is {theirs}, but {first.folder} has {mine}: an "
+                    "ensemble needs equal ones"
+                )
+        if other.facts.test_time != first.facts.test_time:
+            raise BundleError(
+                f"{other.folder}: test_time is {other.facts.test_time}, but {first.folder} has "
+                f"{first.facts.test_time}: an ensemble needs equal ones"
+            )

@@ -1,0 +1,54 @@
+"""A predictor over rows of a labels table."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from csi_predictor.data.batch import Batch, collate
+from csi_predictor.data.cache import PreparedCache
+from csi_predictor.data.dataset import ImageDataset
+from csi_predictor.data.manifest import Row
+from csi_predictor.inference.predictions import Predictions
+from csi_predictor.inference.predictor import Predictor
+from csi_predictor.progress import track
+from csi_predictor.specs import InputSpec
+
+
+def row_loader(
+    rows: Sequence[Row], *, spec: InputSpec, cache: PreparedCache, batch_size: int
+) -> DataLoader[Batch]:
+    """Batches of the rows in their order, without augmentation."""
+    dataset = ImageDataset(rows, spec=spec, cache=cache, augmentation=None, seed=0)
+    return DataLoader(
+        dataset,  # type: ignore[arg-type]  # collate makes a Batch of its samples
+        batch_size=batch_size,
+        collate_fn=collate,
+        generator=torch.Generator(),
+    )
+
+
+def predict_rows(
+    predictor: Predictor,
+    rows: Sequence[Row],
+    cache: PreparedCache,
+    *,
+    batch_size: int,
+    ungradable_threshold: float = 0.5,
+) -> Predictions:
+    """The predictor's answers for the rows, in their order, beside their truth."""
+    loader = row_loader(rows, spec=predictor.input_spec, cache=cache, batch_size=batch_size)
+    batches = track(loader, "predicting", total=len(loader), unit="batches")
+    grade_probs, p_ungradable, indices = predictor.predict_batches(batches)
+    if not np.array_equal(indices, np.arange(len(rows))):
+        raise AssertionError("the loader changed the rows' order")
+    return Predictions(
+        file_ids=tuple(row.file_id for row in rows),
+        patient_ids=tuple(row.patient_id for row in rows),
+        paths=tuple(row.path for row in rows),
+        targets=np.array([row.targets for row in rows], dtype=np.float64),
+        grade_probs=grade_probs,
+        p_ungradable=p_ungradable,
+        ungradable_threshold=ungradable_threshold,
+    )

@@ -1,0 +1,150 @@
+"""One optimizer step: forward, loss, backward, clip, update, average."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from timm.utils.model_ema import ModelEmaV3
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from csi_predictor.errors import TrainingError
+from csi_predictor.runtime import Compute
+from csi_predictor.training.schedule import Schedule
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+
+
+class TrainingBatch(Protocol):
+    """What a step reads of a batch: pixels (B, ...), targets (B, Z) and row indices (B,)."""
+
+    pixels: Tensor
+    targets: Tensor
+    indices: Tensor
+
+
+class Learner:
+    """All that a step changes, and therefore all that an exact resume must restore.
+
+    Args:
+        model: Returns an output with `logits`.
+        loss: (logits, targets) -> mean over the images of the batch.
+        optimizer: Over the model's parameters.
+        schedule: Sets the optimizer's rates.
+        compute: Device and precision.
+        gradient_clip: Largest norm of all gradients; 0 = no clipping.
+        ema_decay: Of the averaged weights, warmed up from 0; 0 = no average.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: LossFunction,
+        *,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        compute: Compute,
+        gradient_clip: float = 0.0,
+        ema_decay: float = 0.0,
+    ) -> None:
+        self.model = model
+        self.loss = loss
+        self.schedule = schedule
+        self.compute = compute
+        self._optimizer = optimizer
+        self._gradient_clip = gradient_clip
+        self._ema = ModelEmaV3(model, decay=ema_decay, use_warmup=True) if ema_decay > 0 else None
+        self._scaler = torch.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16)
+
+    @property
+    def evaluated_model(self) -> nn.Module:
+        """The model that is validated and kept: the averaged one where there is one."""
+        return self.model if self._ema is None else self._ema.module
+
+    @property
+    def learning_rate(self) -> float:
+        """The highest rate of all groups at the last step."""
+        return max(float(group["lr"]) for group in self._optimizer.param_groups)
+
+    def step(self, batches: Sequence[TrainingBatch], step: int) -> float:
+        """One update from the mean loss over all images of the batches; returns that loss.
+
+        Several batches give the gradient of one batch that holds all their images (but for
+        BatchNorm, which sees each batch alone).
+
+        Raises:
+            TrainingError: The loss isn't finite, or memory ran out. The weights are unchanged.
+        """
+        self.schedule.set_step(step)
+        self._optimizer.zero_grad(set_to_none=True)
+        num_images = sum(len(batch.indices) for batch in batches)
+        total = 0.0
+        for batch in batches:
+            with explained_out_of_memory():
+                total += self._backward(batch, len(batch.indices) / num_images)
+        self._update(step)
+        return total
+
+    def _backward(self, batch: TrainingBatch, share: float) -> float:
+        device = self.compute.device
+        with self.compute.autocast():
+            logits = self.model(batch.pixels.to(device, non_blocking=True)).logits
+        loss = self.loss(logits.float(), batch.targets.to(device, non_blocking=True)) * share
+        if not torch.isfinite(loss):
+            raise NonFiniteLossError(batch.indices.tolist())
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    def _update(self, step: int) -> None:
+        if self._gradient_clip > 0:
+            self._scaler.unscale_(self._optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self._gradient_clip)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        if self._ema is not None:
+            self._ema.update(self.model, step=step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that `load_state_dict` needs to go on to equal bits."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "ema": None if self._ema is None else self._ema.module.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a saved state."""
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self._scaler.load_state_dict(state["scaler"])
+        if self._ema is not None:
+            self._ema.module.load_state_dict(state["ema"])
+
+
+class NonFiniteLossError(TrainingError):
+    """The loss of a batch is NaN or infinite; carries the batch's row indices."""
+
+    def __init__(self, indices: list[int]) -> None:
+        self.indices = indices
+        super().__init__(f"the loss of the rows {indices} is not a finite number")
+
+
+@contextmanager
+def explained_out_of_memory() -> Iterator[None]:
+    """Turn torch's out-of-memory errors into one that names the keys to change."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+        texts = ("out of memory", "can't allocate memory", "not enough memory")
+        is_memory = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+        if not is_memory and not any(text in str(error).lower() for text in texts):
+            raise
+        raise TrainingError(
+            "out of memory in a training step: lower [TRAINING] BATCH_SIZE and raise "
+            "ACCUMULATION_STEPS by the same factor (equal result), set [MODEL] "
+            "GRADIENT_CHECKPOINTING = true, or lower IMAGE_SIZE"
+        ) from error

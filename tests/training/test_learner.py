@@ -1,0 +1,136 @@
+"""One optimizer step."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from csi_predictor.errors import TrainingError
+from csi_predictor.runtime import Compute
+from csi_predictor.training.learner import Learner, NonFiniteLossError, explained_out_of_memory
+from csi_predictor.training.schedule import Schedule
+
+CPU = Compute(torch.device("cpu"), torch.float32)
+
+
+@dataclass
+class Output:
+    logits: Tensor
+
+
+class TinyModel(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 4)
+        self.dropout = nn.Dropout(0.0)
+        self.last = nn.Linear(4, 2)
+
+    def forward(self, pixels: Tensor) -> Output:
+        return Output(self.last(self.dropout(F.relu(self.first(pixels)))))
+
+
+@dataclass
+class Batch:
+    pixels: Tensor
+    targets: Tensor
+    indices: Tensor
+
+
+def make_batch(count: int, seed: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    pixels = torch.randn(count, 3, generator=generator)
+    return Batch(pixels, torch.randn(count, 2, generator=generator), torch.arange(count))
+
+
+def make_learner(*, gradient_clip: float = 0.0, ema_decay: float = 0.0) -> Learner:
+    torch.manual_seed(0)
+    model = TinyModel()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    schedule = Schedule(optimizer, total_steps=10, warmup_steps=0, shape="none")
+    return Learner(
+        model,
+        F.mse_loss,
+        optimizer=optimizer,
+        schedule=schedule,
+        compute=CPU,
+        gradient_clip=gradient_clip,
+        ema_decay=ema_decay,
+    )
+
+
+def test_a_step_is_sgd_by_hand() -> None:
+    learner, batch = make_learner(), make_batch(5)
+    reference = TinyModel()
+    reference.load_state_dict(learner.model.state_dict())
+    loss = F.mse_loss(reference(batch.pixels).logits, batch.targets)
+    loss.backward()
+    assert learner.step([batch], 0) == pytest.approx(loss.item())
+    for ours, theirs in zip(learner.model.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs - 0.1 * theirs.grad)
+
+
+def test_accumulation_equals_the_big_batch_also_with_a_smaller_last_part() -> None:
+    whole = make_batch(7)
+    parts = [
+        Batch(whole.pixels[s], whole.targets[s], whole.indices[s])
+        for s in (slice(0, 3), slice(3, 6), slice(6, 7))
+    ]
+    big, accumulated = make_learner(), make_learner()
+    assert big.step([whole], 0) == pytest.approx(accumulated.step(parts, 0))
+    for one, other in zip(big.model.parameters(), accumulated.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-7)
+
+
+def test_clipping_bounds_the_update() -> None:
+    learner = make_learner(gradient_clip=1e-3)
+    before = [p.detach().clone() for p in learner.model.parameters()]
+    learner.step([make_batch(5)], 0)
+    moved = torch.cat(
+        [(b - a).flatten() for b, a in zip(before, learner.model.parameters(), strict=True)]
+    )
+    assert moved.norm().item() == pytest.approx(0.1 * 1e-3, rel=1e-3)
+
+
+def test_a_loss_that_is_not_finite_changes_nothing_and_names_its_rows() -> None:
+    learner, batch = make_learner(), make_batch(3)
+    batch.targets[1] = float("inf")
+    before = learner.model.first.weight.detach().clone()
+    with pytest.raises(NonFiniteLossError, match=r"rows \[0, 1, 2\] is not a finite number"):
+        learner.step([batch], 0)
+    assert torch.equal(before, learner.model.first.weight)
+
+
+def test_out_of_memory_names_the_keys_to_change() -> None:
+    text = r"lower \[TRAINING\] BATCH_SIZE and raise ACCUMULATION_STEPS by the same factor"
+    with pytest.raises(TrainingError, match=text), explained_out_of_memory():
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 bytes")
+    with pytest.raises(TrainingError, match=text), explained_out_of_memory():
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(RuntimeError, match="another fault"), explained_out_of_memory():
+        raise RuntimeError("another fault")
+
+
+def test_averaged_weights_lag_behind_and_are_the_ones_evaluated() -> None:
+    learner = make_learner(ema_decay=0.9)
+    for step in range(3):
+        learner.step([make_batch(5, seed=step)], step)
+    averaged = learner.evaluated_model.state_dict()["first.weight"]
+    assert not torch.equal(averaged, learner.model.first.weight)
+    assert learner.evaluated_model is not learner.model
+
+
+def test_a_restored_learner_goes_on_to_equal_bits() -> None:
+    whole, part = make_learner(ema_decay=0.9), make_learner(ema_decay=0.9)
+    for step in range(2):
+        whole.step([make_batch(5, seed=step)], step)
+        part.step([make_batch(5, seed=step)], step)
+    fresh = make_learner(ema_decay=0.9)
+    fresh.load_state_dict(part.state_dict())
+    whole.step([make_batch(5, seed=2)], 2)
+    fresh.step([make_batch(5, seed=2)], 2)
+    for name, value in whole.state_dict()["ema"].items():
+        assert torch.equal(value, fresh.state_dict()["ema"][name])
+    for one, other in zip(whole.model.parameters(), fresh.model.parameters(), strict=True):
+        assert torch.equal(one, other)
