@@ -155,20 +155,20 @@ class TrainingSection(Section):
     """The training loop."""
 
     batch_size: int = key(16, "images a step", ge=1)
-    n_epochs: int = key(30, "epochs at most", ge=1)
+    n_epochs: int = key(24, "epochs at most", ge=1)
     patience: int = key(10, "epochs without improvement before stopping; 0 = never stop", ge=0)
     min_delta: float = key(0.001, "smallest change of MONITOR that counts as better", ge=0)
     monitor: Annotated[choices.Monitor, Word] = key(
         "val_zone_mae", "chooses the best epoch and steps SCHEDULER = plateau"
     )
-    learning_rate: float = key(1e-3, "of the head, and of all under FINE_TUNING = full", gt=0)
+    learning_rate: float = key(2e-3, "of the head, and of all under FINE_TUNING = full", gt=0)
     backbone_lr_factor: float = key(
         1.0, "the encoder's rate is LEARNING_RATE times this", gt=0, le=1
     )
-    weight_decay: float = key(0.01, "not applied to biases and norms", ge=0)
+    weight_decay: float = key(0.02, "not applied to biases and norms", ge=0)
     optimizer: Annotated[choices.Optimizer, Word] = key("adamw", "of the weights")
     momentum: float = key(0.9, "of OPTIMIZER = sgd", ge=0, lt=1)
-    scheduler: Annotated[choices.Scheduler, Word] = key("cosine", "of the learning rate")
+    scheduler: Annotated[choices.Scheduler, Word] = key("onecycle", "of the learning rate")
     warmup_epochs: float = key(1.0, "epochs of linear rise before SCHEDULER", ge=0)
     accumulation_steps: int = key(1, "batches a step of the optimizer; equals one big batch", ge=1)
     gradient_clip: float = key(1.0, "largest gradient norm; 0 = no clipping", ge=0)
@@ -223,7 +223,7 @@ class ScoringSection(Section):
     model: Paths = key((), "bundle folder; several, comma-separated, are one ensemble")
     input_dir: OptionalPath = key(None, "folder of DICOM, NIfTI, PNG, JPEG or TIFF files")
     output_dir: OptionalPath = key(None, "folder of scores.csv; empty = RUN_DIR")
-    engine: Annotated[choices.Engine, Word] = key("auto", "what runs the network")
+    engine: Annotated[choices.Engine, Word] = key("auto", "what runs the network; auto = torch")
     workers: Annotated[choices.Auto | Annotated[int, Field(ge=0)], Word] = key(
         "auto", "processes that read files; auto = CPU cores; 0 = in the main process"
     )

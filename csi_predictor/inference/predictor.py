@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from csi_predictor.inference.predict import zone_logits as run_models
 from csi_predictor.inference.predictions import Floats
 from csi_predictor.specs import InputSpec, ZoneHead
 from csi_predictor.versions import software_version
+
+EngineName = Literal["auto", "torch"]
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,15 @@ class Predictor:
     Args:
         bundles: At least one.
         device: Where the networks run.
+        engine: What runs them; `auto` is torch.
 
     Raises:
         BundleError: The bundles differ in preprocessing, head or answers.
     """
 
-    def __init__(self, bundles: Sequence[Bundle], *, device: torch.device) -> None:
+    def __init__(
+        self, bundles: Sequence[Bundle], *, device: torch.device, engine: EngineName = "auto"
+    ) -> None:
         _check_alike(bundles)
         first = bundles[0].facts
         self.bundles = tuple(bundles)
@@ -48,6 +54,7 @@ class Predictor:
         self.baseline_grades = first.baseline_grades
         self._head = _zone_head(bundles[0])
         self._test_time = first.test_time
+        self._engine = "torch" if engine == "auto" else engine
         self._device = device
         self._models = [model.to(device) for bundle in bundles for model in bundle.models]
 
@@ -59,7 +66,7 @@ class Predictor:
             model_id="+".join(facts.model_id for facts in every),
             model_sha256="+".join(facts.model_sha256 for facts in every),
             config_sha256="+".join(facts.config_sha256 for facts in every),
-            engine=f"torch {torch.__version__} {self._device.type}",
+            engine=f"{self._engine} {torch.__version__} {self._device.type}",
             software_version=software_version(),
         )
 
@@ -78,13 +85,15 @@ class Predictor:
         return probabilities.grades.numpy(), probabilities.ungradable.numpy(), logits.indices
 
 
-def load_predictor(folders: Sequence[Path], *, device: torch.device) -> Predictor:
+def load_predictor(
+    folders: Sequence[Path], *, device: torch.device, engine: EngineName = "auto"
+) -> Predictor:
     """The bundles of some folders as one predictor.
 
     Raises:
         BundleError: A bundle can't be loaded, or they don't go together.
     """
-    return Predictor([load_bundle(folder) for folder in folders], device=device)
+    return Predictor([load_bundle(folder) for folder in folders], device=device, engine=engine)
 
 
 def _zone_head(bundle: Bundle) -> ZoneHead:

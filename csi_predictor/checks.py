@@ -1,0 +1,138 @@
+"""`--mode check`: every problem that can be found without training, at once."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from csi_predictor.architectures import find_architecture
+from csi_predictor.config import Config
+from csi_predictor.errors import CsiError, ProblemsError
+from csi_predictor.versions import library_versions
+
+SAMPLE_SIZE = 20
+_TORCH_PAIR_HELP = (
+    "install the pair that belongs together: pip install torch==2.15.0 torchvision==0.29.2, on a "
+    "CPU-only machine with --index-url https://download.pytorch.org/whl/cpu"
+)
+
+
+def run_checks(config: Config) -> int:
+    """Print one line a check and one a problem; returns the exit code, 2 where there is one."""
+    num_problems = 0
+    for title, check in _CHECKS:
+        problems: list[str] = []
+        facts: list[str] = []
+        for is_problem, text in _guarded(check, config):
+            (problems if is_problem else facts).append(text)
+        num_problems += len(problems)
+        mark = "PROBLEM" if problems else "ok"
+        sys.stdout.write(f"{mark:<8}{title}{': ' if facts else ''}{'; '.join(facts)}\n")
+        for line in (line for problem in problems for line in problem.splitlines()):
+            sys.stdout.write(f"        {line}\n")
+    verdict = f"{num_problems} problems found" if num_problems else "no problem found"
+    sys.stdout.write(f"{verdict}\n")
+    return 2 if num_problems else 0
+
+
+Finding = tuple[bool, str]
+Check = Callable[[Config], Iterator[Finding]]
+
+
+def _guarded(check: Check, config: Config) -> Iterator[Finding]:
+    try:
+        yield from check(config)
+    except ProblemsError as error:
+        yield from ((True, problem) for problem in error.problems)
+    except CsiError as error:
+        yield True, str(error)
+
+
+def _ini(config: Config) -> Iterator[Finding]:
+    yield False, "every key is known and every value allowed"
+
+
+def _environment(config: Config) -> Iterator[Finding]:
+    versions = library_versions()
+    yield (
+        False,
+        ", ".join(f"{name} {versions[name]}" for name in ("python", "torch", "torchvision")),
+    )
+    for name in ("torch", "torchvision", "timm"):
+        try:
+            import_module(name)
+        except (ImportError, RuntimeError) as error:
+            # e.g. "operator torchvision::nms does not exist": the builds don't match
+            yield True, f"import {name}: {error}: {_TORCH_PAIR_HELP}"
+            return
+    from csi_predictor.runtime import choose_compute
+
+    compute = choose_compute(config.runtime.device, config.runtime.precision)
+    yield False, f"device {compute.device}, precision {compute.precision}"
+
+
+def _network(config: Config) -> Iterator[Finding]:
+    from csi_predictor.models.build import build_model
+
+    model = build_model(config)
+    count = sum(parameter.numel() for parameter in model.parameters())
+    spec = model.input_spec
+    name = find_architecture(config.model.model_arch, config.model.variant).name
+    size = "x".join(map(str, spec.size))
+    yield False, f"{name}, {count:,} parameters, input {spec.channels}x{size}"
+
+
+def _labels(config: Config) -> Iterator[Finding]:
+    if config.data.source == "phantom":
+        yield False, f"{config.synthesis.count} procedural radiographs, drawn when they are needed"
+        return
+    from csi_predictor.data.build import build_splits
+    from csi_predictor.workflows.images import load_manifest
+
+    manifest = load_manifest(config)
+    yield False, f"{len(manifest)} images of {manifest.num_patients} patients"
+    splits = build_splits(config, manifest)
+    yield False, f"{len(splits)} split(s)"
+    yield from _sample_problems([row.path for row in manifest.rows], config)
+
+
+def _sample_problems(paths: Sequence[Path], config: Config) -> Iterator[Finding]:
+    from csi_predictor.data.prepare import prepare
+    from csi_predictor.models.build import build_model_spec
+
+    spec = build_model_spec(config).input_spec
+    step = max(len(paths) // SAMPLE_SIZE, 1)
+    sample = paths[::step][:SAMPLE_SIZE]
+    for path in sample:
+        try:
+            prepare(path, spec)
+        except CsiError as error:
+            yield True, str(error)
+    yield False, f"{len(sample)} images read as a sample"
+
+
+def _bundles(config: Config) -> Iterator[Finding]:
+    from csi_predictor.inference.bundle import load_bundle
+
+    for folder in dict.fromkeys((*config.evaluation.model, *config.scoring.model)):
+        bundle = load_bundle(folder)
+        yield False, f"{bundle.facts.model_id} ({bundle.facts.num_members} network(s))"
+
+
+def _folders(config: Config) -> Iterator[Finding]:
+    scoring = config.scoring
+    if scoring.input_dir is not None and not scoring.input_dir.is_dir():
+        yield True, f"[SCORING] INPUT_DIR = {scoring.input_dir}: no such folder"
+    second = config.evaluation.second_reader_csv
+    if second is not None and not second.is_file():
+        yield True, f"[EVALUATION] SECOND_READER_CSV = {second}: no such file"
+
+
+_CHECKS: tuple[tuple[str, Check], ...] = (
+    ("INI", _ini),
+    ("environment", _environment),
+    ("network and weights", _network),
+    ("labels and images", _labels),
+    ("bundles", _bundles),
+    ("folders", _folders),
+)

@@ -1,0 +1,194 @@
+"""A DICOM radiograph -> its stored values, or the reason why it can't be one."""
+
+import hashlib
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import FileMetaDataset
+from pydicom.encaps import get_frame
+from pydicom.uid import UID
+
+from csi_predictor.data.image import Image, SourceFacts
+from csi_predictor.data.readers.codestreams import FrameSize, frame_size, is_cut
+from csi_predictor.data.readers.decoders import DECODERS, DecodingError, decode, decoder_name
+from csi_predictor.data.readers.dicom_checks import PixelFormat, check_radiograph, pixel_format
+from csi_predictor.data.readers.dicom_dataset import Header, quiet, read_header
+from csi_predictor.data.readers.dicom_display import display_facts, is_polarity_contradicted
+from csi_predictor.data.readers.source import Source
+from csi_predictor.errors import ImageError
+
+_LIMITS_OF_PADDING = ("PixelPaddingValue", "PixelPaddingRangeLimit")
+
+
+def read_dicom(source: Source) -> Image:
+    """The stored values of a single-frame grey radiograph.
+
+    Raises:
+        ImageError: With the code of the first thing that makes the file unfit.
+    """
+    header = read_header(source)
+    try:
+        with quiet():
+            return _read(header, source)
+    except ImageError:
+        raise
+    except Exception as error:
+        # Damaged elements fail in pydicom wherever they are touched. Without the cause: its text
+        # may quote values of the patient.
+        raise ImageError(
+            source.path, "BAD_HEADER", f"a DICOM element is damaged ({type(error).__name__})"
+        ) from None
+
+
+def _read(header: Header, source: Source) -> Image:
+    check_radiograph(header, source)
+    layout = pixel_format(header, source)
+    syntax = _transfer_syntax(header, source)
+    _check_frame(header, layout, syntax, source)
+    try:
+        stored = decode(header.dataset, syntax)
+    except DecodingError as error:
+        raise ImageError(
+            source.path,
+            "DECODE_FAILED",
+            f"{decoder_name(syntax)} can't decode {syntax.name} pixels ({error})",
+        ) from None
+    return Image(
+        pixels=stored.astype(np.float32),
+        spacing_mm=_spacing_mm(header),
+        padding=_padding(header, stored),
+        has_integer_pixels=True,
+        display=display_facts(header, source),
+        facts=_facts(header, layout, syntax, source),
+    )
+
+
+def _transfer_syntax(header: Header, source: Source) -> UID:
+    """The file's transfer syntax; without file meta the one that its bytes are written in."""
+    meta = getattr(header.dataset, "file_meta", None)
+    syntax = meta.get("TransferSyntaxUID") if meta is not None else None
+    if syntax is None:
+        is_implicit, is_little = header.dataset.original_encoding
+        explicit = "1.2.840.10008.1.2.1" if is_little else "1.2.840.10008.1.2.2"
+        syntax = UID("1.2.840.10008.1.2" if is_implicit else explicit)
+        header.dataset.file_meta = FileMetaDataset()
+        header.dataset.file_meta.TransferSyntaxUID = syntax
+    if syntax not in DECODERS:
+        raise ImageError(
+            source.path,
+            "UNSUPPORTED_TS",
+            f"(0002,0010) Transfer Syntax UID = {UID(syntax).name}: expected one of "
+            f"{', '.join(UID(known).name for known in DECODERS)}",
+        )
+    return UID(syntax)
+
+
+def _check_frame(header: Header, layout: PixelFormat, syntax: UID, source: Source) -> None:
+    """Hold the pixel data's length, or what its codestream claims, against the header."""
+    data = header.dataset.PixelData
+    if not syntax.is_encapsulated:
+        if len(data) < layout.num_bytes:
+            raise _truncated(source, f"{len(data)} bytes of pixels", f"{layout.num_bytes}")
+        if len(data) >= 2 * layout.num_bytes + 2:
+            raise ImageError(
+                source.path,
+                "BAD_HEADER",
+                f"{len(data)} bytes of pixels: expected {layout.num_bytes} for "
+                f"{layout.rows} x {layout.columns} at {layout.bits_allocated} bits",
+            )
+        return
+    try:
+        frame = get_frame(data, 0, number_of_frames=1)
+        claimed = frame_size(frame, syntax)
+    except Exception as error:  # struct.error, ValueError, IndexError: pydicom's and ours
+        if header.ends_early:
+            raise _truncated(source, "the file's end within the pixels", "all") from None
+        raise ImageError(
+            source.path,
+            "DECODE_FAILED",
+            f"the {syntax.name} frame has no readable start ({type(error).__name__})",
+        ) from None
+    if header.ends_early or is_cut(frame, syntax, layout.num_bytes):
+        raise _truncated(source, f"{len(frame)} bytes of a frame without its end", "the end")
+    if claimed is not None:
+        _check_claim(claimed, layout, source)
+
+
+def _check_claim(claimed: FrameSize, layout: PixelFormat, source: Source) -> None:
+    if claimed.components != 1:
+        raise ImageError(
+            source.path, "COLOUR", f"a codestream of {claimed.components} components: expected 1"
+        )
+    found = claimed.rows, claimed.columns
+    if found != (layout.rows, layout.columns) or claimed.precision > layout.bits_allocated:
+        raise ImageError(
+            source.path,
+            "BAD_HEADER",
+            f"a codestream of {found[0]} x {found[1]} at {claimed.precision} bits: expected "
+            f"{layout.rows} x {layout.columns} at up to {layout.bits_allocated} by the header",
+        )
+
+
+def _truncated(source: Source, found: str, expected: str) -> ImageError:
+    return ImageError(source.path, "TRUNCATED", f"{found}: expected {expected}")
+
+
+def _padding(header: Header, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Where the pixels are padding. Source: PS3.3 C.7.5.1.1.2."""
+    limits = [header.integer(keyword) for keyword in _LIMITS_OF_PADDING]
+    given = [limit for limit in limits if limit is not None]
+    if limits[0] is None:
+        return None
+    padding: NDArray[np.bool_] = (stored >= min(given)) & (stored <= max(given))
+    return padding if padding.any() else None
+
+
+def _spacing_mm(header: Header) -> tuple[float, float] | None:
+    """(row, column) spacing, at the detector where no calibrated one is given."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        values = header.numbers(keyword)
+        if len(values) == 2 and all(value > 0 and math.isfinite(value) for value in values):
+            return values[0], values[1]
+    return None
+
+
+def _facts(header: Header, layout: PixelFormat, syntax: UID, source: Source) -> SourceFacts:
+    notes = []
+    if is_polarity_contradicted(header):
+        notes.append("polarity: Photometric Interpretation and Presentation LUT Shape contradict")
+    return SourceFacts(
+        path=source.path,
+        format="dicom",
+        sha256=hashlib.sha256(source.content).hexdigest(),
+        decoder=decoder_name(syntax),
+        rows=layout.rows,
+        columns=layout.columns,
+        transfer_syntax_uid=str(syntax),
+        sop_class_uid=header.text("SOPClassUID"),
+        sop_instance_uid=header.text("SOPInstanceUID"),
+        study_instance_uid=header.text("StudyInstanceUID"),
+        series_instance_uid=header.text("SeriesInstanceUID"),
+        patient_id=header.text("PatientID"),
+        study_date=header.text("StudyDate"),
+        acquired_at=_acquired_at(header),
+        modality=header.text("Modality"),
+        image_type=header.texts("ImageType"),
+        view_position=header.text("ViewPosition"),
+        patient_orientation=header.texts("PatientOrientation"),
+        body_part_examined=header.text("BodyPartExamined"),
+        photometric_interpretation=header.text("PhotometricInterpretation"),
+        manufacturer=header.text("Manufacturer"),
+        notes=tuple(notes),
+    )
+
+
+def _acquired_at(header: Header) -> str:
+    """Date and time of the acquisition, else of the content, the series or the study."""
+    if moment := header.text("AcquisitionDateTime"):
+        return moment
+    for event in ("Acquisition", "Content", "Series", "Study"):
+        if date := header.text(f"{event}Date"):
+            return date + header.text(f"{event}Time")
+    return ""

@@ -1,0 +1,37 @@
+"""From the config to a loss: logits and targets in, a scalar out."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from csi_predictor.config.schema import Config
+from csi_predictor.losses.classification import cross_entropy, focal
+from csi_predictor.losses.ordinal import cumulative, ordinal
+
+ZoneLoss = Callable[[Tensor, Tensor], Tensor]
+"""(logits, targets (B, Z) with NaN = ungradable) -> scalar, a mean over all B * Z zones."""
+
+_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "ordinal": ordinal,
+    "cumulative": cumulative,
+    "cross_entropy": cross_entropy,
+    "focal": focal,
+}
+_NATURAL = {"ordinal": "ordinal", "softmax": "cross_entropy"}
+"""What LOSS = auto means for each HEAD."""
+
+
+def build_loss(config: Config) -> ZoneLoss:
+    """The loss that [TRAINING] LOSS names, for the head that [MODEL] HEAD names."""
+    head, section = config.model.head, config.training
+    name = _NATURAL[head] if section.loss == "auto" else section.loss
+    arguments: dict[str, Any] = {
+        "head": head,
+        "unknown_weight": section.unknown_weight,
+        "label_smoothing": section.label_smoothing,
+    }
+    if name == "focal":
+        arguments |= {"gamma": section.focal_gamma, "alpha": section.focal_alpha}
+    return partial(_LOSSES[name], **arguments)

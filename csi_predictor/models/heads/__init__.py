@@ -1,0 +1,1 @@
+"""Feature maps to logits: pooling, masking and the heads."""

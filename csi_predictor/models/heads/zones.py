@@ -1,0 +1,86 @@
+"""Pooled features to the logits of six zones."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from csi_predictor.specs import NUM_GRADES, ZONES, ZoneHead
+from csi_predictor.zone_logits import ZoneProbabilities, zone_probabilities
+
+__all__ = ["ZoneClassifier", "ZoneProbabilities", "zone_probabilities"]
+
+_WEIGHT_STD = 0.01
+_RARE = -2.0
+"""First logit of ungradable: 12 %, so that an untrained head withholds nothing."""
+
+_EVEN_THRESHOLD = -1.0986
+_EVEN_GAP = 1.0986
+"""logit(1/4) and the steps to logit(1/2) and logit(3/4): at score 0 all four grades are alike."""
+
+
+class ZoneClassifier(nn.Module):
+    """Dropout and one linear projection a zone; for `ordinal` a score against ordered thresholds.
+
+    Ordinal: P(grade > k) = sigmoid(score - threshold_k) with threshold_1 < threshold_2 <
+    threshold_3, which all zones share; a zone's own bias shifts its score.
+    Source: McCullagh 1980, the proportional odds model.
+
+    Args:
+        in_features: F.
+        kind: `ordinal` or `softmax`.
+        dropout_rate: Of the pooled features.
+        share_zones: True = one projection for all zones (their features are pooled from their own
+            part of the picture, so one meaning of a feature serves all); biases stay their own.
+        num_zones: Z.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        *,
+        kind: ZoneHead,
+        dropout_rate: float,
+        share_zones: bool,
+        num_zones: int = len(ZONES),
+    ) -> None:
+        super().__init__()
+        self.kind = kind
+        self.dropout = nn.Dropout(dropout_rate)
+        outputs = 2 if kind == "ordinal" else NUM_GRADES + 1
+        projections = 1 if share_zones else num_zones
+        self.weight = nn.Parameter(torch.randn(projections, outputs, in_features) * _WEIGHT_STD)
+        self.bias = nn.Parameter(torch.zeros(num_zones, outputs))
+        if kind == "ordinal":
+            self.first_threshold = nn.Parameter(torch.tensor([_EVEN_THRESHOLD]))
+            raw_gap = torch.tensor(_EVEN_GAP).expm1().log()  # the inverse of softplus
+            self.raw_gaps = nn.Parameter(raw_gap.repeat(NUM_GRADES - 2))
+            with torch.no_grad():
+                self.bias[:, -1] = _RARE
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (B, F), or (B, Z, F) of each zone -> logits (B, Z, 4), or (B, Z, 5) of softmax.
+
+        Float32 also under autocast: the thresholds' gaps would drown in bfloat16's rounding.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            features = self.dropout(features.float())
+            if features.ndim == 2:
+                features = features[:, None]
+            num_zones = len(self.bias)
+            scores = self.bias + torch.einsum(
+                "bzf,zof->bzo",
+                features.expand(-1, num_zones, -1),
+                self.weight.expand(num_zones, -1, -1),
+            )
+            if self.kind == "softmax":
+                return scores
+            return torch.cat([scores[..., :1] - self.thresholds(), scores[..., 1:]], dim=-1)
+
+    def thresholds(self) -> Tensor:
+        """(3,) rising."""
+        gaps = F.softplus(self.raw_gaps)
+        return torch.cat([self.first_threshold, self.first_threshold + gaps.cumsum(dim=0)])
+
+    def extra_repr(self) -> str:
+        """What `print(model)` adds."""
+        return f"kind={self.kind}, weight={tuple(self.weight.shape)}"

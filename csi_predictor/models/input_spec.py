@@ -1,0 +1,93 @@
+"""The picture that a network takes: the published one, changed by the INI."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from csi_predictor.architectures import Architecture
+from csi_predictor.errors import ConfigError
+from csi_predictor.specs import Fit, InputSpec, VoiRule
+
+Normalization = Literal["auto", "medical", "imagenet", "simple", "custom"]
+
+_NORMALIZATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "medical": ((0.5,), (0.5,)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "simple": ((0.0,), (1.0,)),
+}
+
+
+def published_input_spec(architecture: Architecture) -> InputSpec:
+    """The picture that a row's network was made for; of `timm/<name>`, timm is asked.
+
+    Raises:
+        ConfigError: timm has no such network.
+    """
+    if architecture.input_spec is not None:
+        return architecture.input_spec
+    from csi_predictor.models.encoders2d.timm_encoder import read_published_input
+
+    return read_published_input(architecture)
+
+
+def adapt_input_spec(
+    published: InputSpec,
+    *,
+    image_size: int | None = None,
+    in_channels: int | None = None,
+    normalization: Normalization = "auto",
+    custom_mean: Sequence[float] = (),
+    custom_std: Sequence[float] = (),
+    fit: Fit | None = None,
+    voi: VoiRule = "window",
+    percentiles: tuple[float, float] = (0.5, 99.5),
+) -> InputSpec:
+    """The published picture with the user's changes; None and `auto` keep what is published.
+
+    Args:
+        published: The starting point.
+        image_size: Edge of the square picture, pixels.
+        in_channels: 1 or 3.
+        normalization: Which mean and standard deviation.
+        custom_mean: Of `custom`, one number or one a channel.
+        custom_std: Of `custom`, one number or one a channel.
+        fit: How another aspect ratio is met.
+        voi: The DICOM window rule.
+        percentiles: That become 0 and 1.
+
+    Raises:
+        ConfigError: `custom` has another number of values than channels.
+    """
+    channels = published.channels if in_channels is None else in_channels
+    if normalization == "auto":
+        mean, std = published.mean, published.std
+    elif normalization == "custom":
+        mean, std = tuple(custom_mean), tuple(custom_std)
+        _check_custom(mean, std, channels)
+    else:
+        mean, std = _NORMALIZATIONS[normalization]
+    return replace(
+        published,
+        size=published.size if image_size is None else (image_size, image_size),
+        channels=channels,
+        mean=_per_channel(mean, channels),
+        std=_per_channel(std, channels),
+        fit=published.fit if fit is None else fit,
+        voi=voi,
+        percentiles=percentiles,
+    )
+
+
+def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """One value a channel: repeated, or for a grey picture the colours' mean."""
+    if len(values) == channels:
+        return values
+    return (sum(values) / len(values),) * channels
+
+
+def _check_custom(mean: tuple[float, ...], std: tuple[float, ...], channels: int) -> None:
+    for key, values in (("CUSTOM_MEAN", mean), ("CUSTOM_STD", std)):
+        if len(values) not in (1, channels):
+            raise ConfigError(
+                f"[DATA] {key} has {len(values)} numbers: expected 1, or {channels}, one a channel"
+            )

@@ -1,0 +1,54 @@
+"""All that is needed to build a network again: what a bundle saves beside the weights."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from csi_predictor.specs import InputSpec, TargetSpec
+
+Head = Literal["ordinal", "softmax", "linear"]
+ZoneFocus = Literal["none", "pooling", "masking"]
+MaskingStrategy = Literal["attention", "zero"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A network without its weights.
+
+    Attributes:
+        architecture: A whole name of the registry: `resnet50`, `timm/convnext_tiny`.
+        input_spec: The picture that it takes, final.
+        target_spec: What it answers.
+        head: `ordinal` or `softmax` for zones; `linear` gives one logit for each target name.
+        zone_focus: How a zone sees its own part of the picture; `none` for a linear head.
+        masking_strategy: Of `zone_focus` masking.
+        attention_strength: s of masking strategy attention: zone * s + (1 - zone) * (1 - s).
+        feature_levels: 0 = the encoder's published last map; n = its n deepest resolutions.
+        global_context: True adds the whole picture's features to each pooled zone's.
+        dropout_rate: Before the head's projection.
+        drop_path_rate: Stochastic depth of the encoder.
+    """
+
+    architecture: str
+    input_spec: InputSpec
+    target_spec: TargetSpec = field(default_factory=TargetSpec)
+    head: Head = "ordinal"
+    zone_focus: ZoneFocus = "pooling"
+    masking_strategy: MaskingStrategy = "attention"
+    attention_strength: float = 0.7
+    feature_levels: int = 0
+    global_context: bool = False
+    dropout_rate: float = 0.2
+    drop_path_rate: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ModelSpec":
+        """The inverse of `to_dict`, also after a trip through JSON."""
+        arguments = dict(values)
+        arguments["input_spec"] = InputSpec.from_dict(arguments["input_spec"])
+        arguments["target_spec"] = TargetSpec.from_dict(arguments["target_spec"])
+        return cls(**arguments)

@@ -1,0 +1,80 @@
+"""An evaluation's folder: `metrics.json`, `predictions.csv`, `figures/*.png`, `report.html`."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from csi_predictor.evaluation.evaluate import Evaluation
+from csi_predictor.files import write_bytes, write_text
+from csi_predictor.inference.predictions import Predictions
+from csi_predictor.reporting.figures import draw_figures
+from csi_predictor.reporting.report import render_report
+from csi_predictor.reporting.tables import Cell, write_table
+from csi_predictor.specs import ZONES
+
+FIGURES = "figures"
+
+
+def write_evaluation(
+    evaluation: Evaluation,
+    predictions: Predictions,
+    folder: Path,
+    *,
+    run_facts: Mapping[str, str],
+    thumbnails: Callable[[Path], NDArray[Any]] | None = None,
+    num_thumbnails: int = 24,
+) -> None:
+    """Write the files of an evaluation, each whole or not at all, the numbers first.
+
+    Args:
+        evaluation: The figures.
+        predictions: What they are of.
+        folder: Made if absent.
+        run_facts: Shown in the report in their order; a text of several lines is shown as it is.
+        thumbnails: From an image's file to its pixels (H, W), 0 = black to 1 = white; None = the
+            worst cases are shown without pictures.
+        num_thumbnails: Worst cases in the report.
+
+    Raises:
+        ResourceError: The disk is full.
+    """
+    text = json.dumps(evaluation.metrics, indent=2, allow_nan=False)
+    write_text(folder / "metrics.json", text + "\n")
+    write_predictions(predictions, folder / "predictions.csv")
+    figures = draw_figures(evaluation, predictions)
+    for name, content in figures.items():
+        write_bytes(folder / FIGURES / name, content)
+    report = render_report(
+        evaluation,
+        predictions,
+        figures,
+        run_facts=run_facts,
+        thumbnails=thumbnails,
+        num_thumbnails=num_thumbnails,
+    )
+    write_text(folder / "report.html", report)
+
+
+def write_predictions(predictions: Predictions, path: Path) -> None:
+    """Write one line an image: truth (empty = ungradable) and answer of each zone, and the CSI."""
+    parts = ("true", "pred", "expected", "p_ungradable")
+    columns = (
+        *("FileID", "PatientID"),
+        *(f"{zone}_{part}" for zone in ZONES for part in parts),
+        *("csi_true", "csi_pred"),
+    )
+    write_table(path, columns, (_cells(predictions, index) for index in range(len(predictions))))
+
+
+def _cells(predictions: Predictions, index: int) -> Iterator[Cell]:
+    yield from (predictions.file_ids[index], predictions.patient_ids[index])
+    for zone in range(len(ZONES)):
+        yield float(predictions.targets[index, zone])
+        yield int(predictions.grades[index, zone])
+        yield float(predictions.expected[index, zone])
+        yield float(predictions.p_ungradable[index, zone])
+    yield float(predictions.csi_true[index])
+    yield float(predictions.csi[index])

@@ -1,0 +1,81 @@
+"""`model_card.md`: what a bundle is, what it learnt from, how good it was, and what it is not for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from csi_predictor.files import write_text
+from csi_predictor.inference.bundle import BundleFacts
+
+_SHOWN_FIGURES = {
+    "zone_mae": "Mean absolute error of a zone's grade (0-3)",
+    "zone_qwk": "Quadratic weighted kappa of a zone's grade",
+    "zone_within_one": "Zones within one grade",
+    "csi_mae": "Mean absolute error of the CSI (0-3)",
+    "global_pearson": "Pearson correlation of the sum over six zones (0-18)",
+}
+
+
+def write_model_card(
+    path: Path, facts: BundleFacts, metrics: Mapping[str, Any] | None = None
+) -> None:
+    """Write the card of a bundle.
+
+    Args:
+        path: `model/model_card.md`.
+        facts: Of the bundle.
+        metrics: Of the evaluation on unseen images; None where there were none.
+    """
+    spec = facts.spec
+    size = " x ".join(map(str, spec.input_spec.size))
+    members = "one network" if facts.num_members == 1 else f"{facts.num_members} networks, averaged"
+    lines = [
+        f"# {facts.model_id}",
+        "",
+        "Research use only. Not a medical device; not for diagnosis or treatment decisions.",
+        "",
+        "## What it does",
+        "",
+        "Grades congestion in six lung zones of a frontal chest radiograph, 0 to 3 each, or says",
+        "that a zone can't be graded; their mean is the Congestion Score Index (CSI).",
+        "",
+        "## What it is",
+        "",
+        f"- Network: `{spec.architecture}`, head `{spec.head}`, zone focus `{spec.zone_focus}`; "
+        f"{members}",
+        f"- Input: {spec.input_spec.channels} channel(s), {size} pixels, fitted by "
+        f"`{spec.input_spec.fit}`; mirrored look at test time: `{facts.test_time}`",
+        f"- Weights: SHA-256 `{facts.model_sha256}`",
+        f"- INI: SHA-256 `{facts.config_sha256}` (whole text in `bundle.json`)",
+        "",
+        "## What it learnt from",
+        "",
+        *(f"- {name.replace('_', ' ')}: {value}" for name, value in facts.training.items()),
+        "",
+        "## How good it was on images that it had not seen",
+        "",
+        *_figures(metrics),
+        "",
+        "## What it must not be used for",
+        "",
+        "- Lateral views, other body parts, children, or images unlike those it learnt from.",
+        "- Any decision about a patient without a physician who looks at the image.",
+        "",
+        "## Versions",
+        "",
+        *(f"- {name} {version}" for name, version in facts.versions.items()),
+        "",
+    ]
+    write_text(path, "\n".join(lines))
+
+
+def _figures(metrics: Mapping[str, Any] | None) -> list[str]:
+    if metrics is None:
+        return ["No test images were set aside ([DATA] TEST_FRACTION = 0): not measured."]
+    rows = [f"{metrics['n_images']} images.", "", "| figure | value | 95 % interval |", "|---|---|---|"]
+    for name, title in _SHOWN_FIGURES.items():
+        low, high = metrics.get(f"{name}_ci_low"), metrics.get(f"{name}_ci_high")
+        interval = f"{low:.3f} to {high:.3f}" if low is not None and high is not None else ""
+        value = metrics.get(name)
+        rows.append(f"| {title} | {'undefined' if value is None else f'{value:.3f}'} | {interval} |")
+    return rows

@@ -1,0 +1,1 @@
+"""The steps that modes are made of: where the rooms meet."""

@@ -1,0 +1,151 @@
+"""Measure answers against the truth and write the report."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from loguru import logger
+from numpy.typing import NDArray
+
+from csi_predictor.config import Config
+from csi_predictor.data.labels_table import read_labels_table
+from csi_predictor.data.manifest import Manifest, Row
+from csi_predictor.data.prepare import prepare
+from csi_predictor.data.split_file import read_split
+from csi_predictor.errors import ConfigError, LabelsError
+from csi_predictor.evaluation.evaluate import Evaluation, evaluate
+from csi_predictor.inference.bundle import BundleFacts
+from csi_predictor.inference.predictions import Floats, Predictions
+from csi_predictor.inference.predictor import load_predictor
+from csi_predictor.inference.rows import predict_rows
+from csi_predictor.reporting.evaluation import write_evaluation
+from csi_predictor.runtime import Compute
+from csi_predictor.specs import InputSpec
+from csi_predictor.workflows.images import load_manifest, prepare_images
+
+
+def evaluate_bundles(config: Config, compute: Compute, run_dir: Path) -> None:
+    """[EVALUATION] MODEL on the rows that SPLIT names; the report goes to `run_dir`.
+
+    Raises:
+        ConfigError: No bundle is named, or which rows it has not seen isn't known.
+        BundleError: A bundle can't be loaded.
+        LabelsError: Something is wrong with table or images.
+    """
+    section = config.evaluation
+    if not section.model:
+        raise ConfigError("[EVALUATION] MODEL: empty: expected the folder `model` of a training")
+    predictor = load_predictor(section.model, device=compute.device)
+    manifest = load_manifest(config)
+    rows = choose_rows(config, manifest)
+    cache = prepare_images(config, rows, predictor.input_spec)
+    predictions = predict_rows(predictor, rows, cache, batch_size=config.training.batch_size)
+    report(config, predictions, predictor.bundles[0].facts, run_dir)
+
+
+def choose_rows(config: Config, manifest: Manifest) -> tuple[Row, ...]:
+    """The rows of SPLIT; which they are stands in SPLIT_FILE, else beside the bundle.
+
+    Raises:
+        ConfigError: There is no split, or it has folds, each seen by some of the networks.
+    """
+    section = config.evaluation
+    beside = section.model[0].parent / "split.csv"
+    path = config.data.split_file or (beside if beside.is_file() else None)
+    if section.split == "all":
+        if path == beside:
+            logger.warning(
+                "SPLIT = all may hold images that the model has learnt from: see {}", path
+            )
+        return manifest.rows
+    if path is None:
+        raise ConfigError(
+            f"[EVALUATION] SPLIT = {section.split}: {beside} isn't there: expected [DATA] "
+            "SPLIT_FILE with the split of the training, or SPLIT = all for images that the model "
+            "has never seen"
+        )
+    excluded = config.data.excluded_file_ids
+    splits = read_split(path, manifest.rows, excluded_file_ids=excluded)
+    if len(splits) > 1:
+        raise ConfigError(
+            f"[EVALUATION] SPLIT = {section.split}: {path} holds {len(splits)} folds, so every "
+            "image was learnt from by some network of this bundle: see `evaluation/` of its "
+            "training, or evaluate other images with SPLIT = all"
+        )
+    return manifest.select(getattr(splits[0], section.split))
+
+
+def report(
+    config: Config, predictions: Predictions, facts: BundleFacts, folder: Path
+) -> Evaluation:
+    """Evaluate answers and write metrics, tables, figures and the report into a folder."""
+    evaluation = evaluate(
+        predictions,
+        rounds=config.evaluation.bootstrap,
+        seed=config.runtime.seed,
+        second_reader=read_second_reader(config, predictions.file_ids),
+        baseline_grades=facts.baseline_grades,
+        risk_medium_above=config.scoring.risk_medium_above,
+        risk_high_above=config.scoring.risk_high_above,
+    )
+    write_evaluation(
+        evaluation,
+        predictions,
+        folder,
+        run_facts=describe_run(config, facts),
+        thumbnails=partial(_thumbnail, spec=facts.spec.input_spec),
+        num_thumbnails=config.evaluation.num_thumbnails,
+    )
+    shown = [evaluation.metrics[name] for name in ("zone_mae", "zone_qwk")]
+    logger.info(
+        "Zone MAE {}, zone QWK {} on {} images; report: {}",
+        *("undefined" if value is None else f"{value:.3f}" for value in shown),
+        len(predictions),
+        folder / "report.html",
+    )
+    return evaluation
+
+
+def read_second_reader(config: Config, file_ids: tuple[str, ...]) -> Floats | None:
+    """(N, Z) grades of SECOND_READER_CSV in the order of the ids; NaN where it has none.
+
+    Raises:
+        LabelsError: The table is wrong or has none of the images.
+    """
+    path = config.evaluation.second_reader_csv
+    if path is None:
+        return None
+    table = read_labels_table(path, id_column=config.data.id_column)
+    grades = {row.file_id: row.targets for row in table.rows}
+    found = [file_id for file_id in file_ids if file_id in grades]
+    if not found:
+        raise LabelsError(
+            f"{path}: none of the {len(file_ids)} evaluated ids is in it: expected the same ids as "
+            "in LABELS_CSV"
+        )
+    logger.info("Second reader: {} of {} images", len(found), len(file_ids))
+    missing = (float("nan"),) * len(grades[found[0]])
+    return np.array([grades.get(file_id, missing) for file_id in file_ids])
+
+
+def describe_run(config: Config, facts: BundleFacts) -> dict[str, str]:
+    """What the report says about the model and its making."""
+    spec = facts.spec
+    size = " x ".join(map(str, spec.input_spec.size))
+    return {
+        "Model": facts.model_id,
+        "Network": f"{spec.architecture}, head {spec.head}, zone focus {spec.zone_focus}",
+        "Networks averaged": str(facts.num_members),
+        "Input": f"{spec.input_spec.channels} x {size}, {spec.input_spec.fit}",
+        "Mirrored look": facts.test_time,
+        **{name.replace("_", " ").capitalize(): str(v) for name, v in facts.training.items()},
+        "Weights SHA-256": facts.model_sha256,
+        "INI SHA-256": facts.config_sha256,
+        "Versions": ", ".join(f"{name} {version}" for name, version in facts.versions.items()),
+        "Split evaluated": config.evaluation.split,
+        "INI of the training": facts.config_ini,
+    }
+
+
+def _thumbnail(path: Path, *, spec: InputSpec) -> NDArray[np.float32]:
+    return prepare(path, spec).pixels

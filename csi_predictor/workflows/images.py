@@ -1,0 +1,43 @@
+"""From the INI to labelled images on this machine, prepared for a network."""
+
+from collections.abc import Sequence
+
+from loguru import logger
+
+from csi_predictor.config import Config
+from csi_predictor.data.build import build_cache, build_manifest
+from csi_predictor.data.cache import PreparedCache
+from csi_predictor.data.manifest import Manifest, Row
+from csi_predictor.runtime import Compute, choose_compute, count_workers, set_determinism
+from csi_predictor.specs import InputSpec
+from csi_predictor.synthesis.build import build_studies
+
+
+def start_compute(config: Config) -> Compute:
+    """The device of [RUNTIME], with its determinism set."""
+    set_determinism(config.runtime.deterministic)
+    compute = choose_compute(config.runtime.device, config.runtime.precision)
+    logger.info("Computing on {} in {}", compute.device, compute.precision)
+    return compute
+
+
+def load_manifest(config: Config) -> Manifest:
+    """The labels table joined with its images; phantoms are drawn first where they are wanted.
+
+    Raises:
+        LabelsError: All that is wrong with the table and with finding its images.
+    """
+    data = config.data
+    if data.source == "phantom":
+        studies = build_studies(config)
+        return build_manifest(data, image_dir=studies.images_dir, labels_csv=studies.labels_csv)
+    if data.data_dir is None or data.labels_csv is None:
+        raise AssertionError("the configuration's rules demand both for SOURCE = csv")
+    return build_manifest(data, image_dir=data.data_dir, labels_csv=data.labels_csv)
+
+
+def prepare_images(config: Config, rows: Sequence[Row], spec: InputSpec) -> PreparedCache:
+    """Every image prepared for a network, so that none can fail later."""
+    cache = build_cache(config, spec)
+    cache.fill(rows, workers=count_workers(config.runtime.num_workers))
+    return cache

@@ -1,0 +1,125 @@
+"""Train every split, keep the networks as a bundle, and let each answer for what it hasn't seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from csi_predictor.config import Config, render_ini
+from csi_predictor.data.build import build_splits, warn_of_equal_images
+from csi_predictor.data.cache import PreparedCache
+from csi_predictor.data.manifest import Manifest, Row
+from csi_predictor.data.split import Split
+from csi_predictor.data.split_file import write_split
+from csi_predictor.inference.bundle import Bundle, load_bundle, save_bundle
+from csi_predictor.inference.predictions import Predictions, concatenate
+from csi_predictor.inference.predictor import Predictor
+from csi_predictor.inference.rows import predict_rows
+from csi_predictor.models.build import build_model_spec
+from csi_predictor.reporting.training import plot_training_curves, write_history
+from csi_predictor.runtime import Compute
+from csi_predictor.training.build import build_loop
+from csi_predictor.training.loop import Figures, Loop
+from csi_predictor.training.run import TrainedSplit, mean_history, train_splits
+from csi_predictor.workflows.images import load_manifest, prepare_images
+
+MODEL_DIR = "model"
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """Labelled images, every one read and prepared, and what is done with them."""
+
+    manifest: Manifest
+    splits: tuple[Split, ...]
+    cache: PreparedCache
+
+
+def prepare_training(config: Config, run_dir: Path) -> LabelledData:
+    """Read, split and prepare everything that a training needs; writes `split.csv`.
+
+    Raises:
+        LabelsError: Everything that is wrong with table, split and images.
+    """
+    manifest = load_manifest(config)
+    splits = build_splits(config, manifest)
+    write_split(run_dir / "split.csv", splits, manifest.rows)
+    cache = prepare_images(config, manifest.rows, build_model_spec(config).input_spec)
+    warn_of_equal_images(manifest.rows, splits, cache)
+    return LabelledData(manifest, splits, cache)
+
+
+def train_all(
+    config: Config, data: LabelledData, compute: Compute, run_dir: Path
+) -> tuple[TrainedSplit, ...]:
+    """Train on every split, writing each one's history and curves as it goes."""
+
+    def start(train: Sequence[Row], val: Sequence[Row], folder: Path, name: str) -> Loop:
+        return build_loop(
+            config,
+            train=train,
+            val=val,
+            cache=data.cache,
+            compute=compute,
+            state_dir=folder / "state",
+            name=name,
+            on_epoch=partial(_write_progress, folder, config.training.monitor),
+        )
+
+    trained = train_splits(
+        data.splits, data.manifest, run_dir=run_dir, seed=config.runtime.seed, build_loop=start
+    )
+    if len(trained) > 1:
+        _write_progress(
+            run_dir, config.training.monitor, mean_history([part.history for part in trained])
+        )
+    return trained
+
+
+def _write_progress(folder: Path, monitor: str, history: Sequence[Figures]) -> None:
+    write_history(history, folder / "history.csv")
+    plot_training_curves(history, folder / "training_curves.png", monitor=monitor)
+
+
+def keep_model(
+    config: Config, data: LabelledData, trained: Sequence[TrainedSplit], run_dir: Path
+) -> Bundle:
+    """Save the trained networks as one bundle; those of several folds are an ensemble."""
+    baselines = np.array([part.baseline_grades for part in trained])
+    save_bundle(
+        run_dir / MODEL_DIR,
+        [part.weights for part in trained],
+        spec=build_model_spec(config),
+        test_time=config.evaluation.test_time,
+        baseline_grades=tuple(np.floor(np.median(baselines, axis=0) + 0.5).tolist()),
+        training={
+            "num_images": len(data.manifest),
+            "num_patients": data.manifest.num_patients,
+            "source": config.data.source,
+            "seed": config.runtime.seed,
+            "best_epochs": [part.best_epoch for part in trained],
+        },
+        config_ini=render_ini(config),
+    )
+    return load_bundle(run_dir / MODEL_DIR)
+
+
+def predict_unseen(
+    config: Config,
+    data: LabelledData,
+    trained: Sequence[TrainedSplit],
+    bundle: Bundle,
+    compute: Compute,
+) -> Predictions | None:
+    """Each split's own network on its own test rows, pooled; None where no split has any."""
+    parts = []
+    for part, model in zip(trained, bundle.models, strict=True):
+        rows = data.manifest.select(part.split.test)
+        if rows:
+            alone = Bundle((model,), bundle.facts, bundle.folder)
+            predictor = Predictor([alone], device=compute.device)
+            batch_size = config.training.batch_size
+            parts.append(predict_rows(predictor, rows, data.cache, batch_size=batch_size))
+    return concatenate(parts) if parts else None

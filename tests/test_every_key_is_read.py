@@ -1,0 +1,19 @@
+"""A key that nothing reads would be a lie in `config.ini`."""
+
+from pathlib import Path
+
+from csi_predictor.config.schema import SECTIONS
+
+PACKAGE = Path(__file__).resolve().parents[1] / "csi_predictor"
+
+
+def test_every_key_of_the_schema_is_read_outside_the_config_room() -> None:
+    files = [path for path in PACKAGE.rglob("*.py") if path.parent.name != "config"]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    unread = [
+        f"[{section}] {name.upper()}"
+        for section, model in SECTIONS.items()
+        for name in model.model_fields
+        if f".{name}" not in code
+    ]
+    assert unread == []
