@@ -1,6 +1,8 @@
 """The machine: device, precision, seeds, determinism and threads."""
 
+import ctypes
 import os
+import platform
 import random
 from dataclasses import dataclass
 
@@ -8,6 +10,10 @@ import numpy as np
 import torch
 
 from csi_predictor.errors import ConfigError
+
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+"""Parameters of mallopt(3) in glibc's malloc.h."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -86,6 +92,19 @@ def set_determinism(enabled: bool) -> None:
     torch.use_deterministic_algorithms(enabled, warn_only=True)
     torch.backends.cudnn.benchmark = not enabled
     torch.backends.cudnn.deterministic = enabled
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep the memory of freed tensors instead of giving it back to the kernel.
+
+    The kernel would zero it again for the next step: measured as half of the time of a training
+    step on a CPU (EfficientNet-lite0 at 320 pixels: 178 ms an image without, 89 ms with). Does
+    nothing on systems without glibc.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_MAX, 0)
+        library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def count_workers(wanted: str | int, most: int = 8) -> int:

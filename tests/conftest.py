@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -23,3 +24,9 @@ def shared_weights() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared weights aren't beside the project")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """One torch thread a test process: more would wait for each other on busy cores."""
+    torch.set_num_threads(1)

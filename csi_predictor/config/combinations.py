@@ -69,7 +69,7 @@ def _in_channels(config: Config, place: Place) -> Iterator[str]:
 
 
 def _ordinal_loss(config: Config, place: Place) -> Iterator[str]:
-    if config.training.loss == "ordinal" and config.model.head != "ordinal":
+    if config.training.loss in ("ordinal", "cumulative") and config.model.head != "ordinal":
         yield (
             f"{place('TRAINING', 'LOSS')}: needs [MODEL] HEAD = ordinal, found "
             f"{config.model.head}: expected auto, cross_entropy or focal"

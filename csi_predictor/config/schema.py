@@ -73,6 +73,15 @@ class ModelSection(Section):
     in_channels: Annotated[choices.Auto | Annotated[int, Field(ge=1, le=3)], Word] = key(
         "auto", "1 or 3; a pretrained 3-channel first layer becomes 1 by summing; auto = its own"
     )
+    feature_levels: int = key(
+        1,
+        "resolutions of the encoder that the head sees: 1 = the last map, 2 = also the one before",
+        ge=1,
+        le=4,
+    )
+    global_context: bool = key(
+        False, "of ZONE_FOCUS = pooling: true adds the whole picture's features to each zone's"
+    )
     dropout_rate: float = key(0.2, "dropout before the head", ge=0, lt=1)
     drop_path_rate: float = key(0.0, "stochastic depth of the encoder, where it has it", ge=0, lt=1)
     gradient_checkpointing: bool = key(False, "true = recompute activations: slower, less memory")
@@ -173,17 +182,29 @@ class TrainingSection(Section):
     accumulation_steps: int = key(1, "batches a step of the optimizer; equals one big batch", ge=1)
     gradient_clip: float = key(1.0, "largest gradient norm; 0 = no clipping", ge=0)
     loss: Annotated[choices.Loss, Word] = key(
-        "auto", "auto = ordinal for HEAD = ordinal, cross_entropy for HEAD = softmax"
+        "auto",
+        "ordinal = likelihood of the cumulative link; cumulative = a question a threshold; "
+        "auto = ordinal for HEAD = ordinal, cross_entropy for HEAD = softmax",
     )
     focal_gamma: float = key(2.0, "of LOSS = focal", ge=0)
     focal_alpha: Numbers = key((), "of LOSS = focal: a weight for each grade 0-3; empty = equal")
-    label_smoothing: float = key(0.0, "share of a label moved to the other grades", ge=0, lt=1)
+    label_smoothing: float = key(
+        0.0,
+        "share of a label spread over the other grades; ordinal losses: over the neighbours",
+        ge=0,
+        lt=1,
+    )
     unknown_weight: float = key(0.3, "weight of the ungradable answer in the loss", ge=0, le=1)
     fine_tuning: Annotated[choices.FineTuning, Word] = key(
         "full",
         "full; frozen = head only; layerwise = rate falls towards the input; gradual = unfreeze",
     )
     freeze_backbone: bool = key(False, "true only with FINE_TUNING = frozen; for older INIs")
+    frozen_stages: int = key(
+        0,
+        "stages at the input that never learn, whatever FINE_TUNING: faster, less overfitting",
+        ge=0,
+    )
     layer_decay: float = key(
         0.7, "of layerwise: each earlier stage's rate is this share", gt=0, le=1
     )
@@ -255,7 +276,10 @@ class SynthesisSection(Section):
     rotation_deg: float = key(3.0, "spread of the patients' rotation, degrees", ge=0, le=20)
     ungradable_fraction: float = key(0.04, "share of zones that can't be graded", ge=0, le=0.25)
     grade_overlap: float = key(
-        1.0, "how far pictures stray from their grades; 0 = exact, 1 = as readers disagree", ge=0, le=3
+        1.0,
+        "how far pictures stray from their grades; 0 = exact, 1 = as readers disagree",
+        ge=0,
+        le=3,
     )
 
 

@@ -56,7 +56,11 @@ class Predictor:
         self._test_time = first.test_time
         self._engine = "torch" if engine == "auto" else engine
         self._device = device
-        self._models = [model.to(device) for bundle in bundles for model in bundle.models]
+        self._models = [
+            model.to(device, memory_format=torch.channels_last)  # up to twice as fast on a CPU
+            for bundle in bundles
+            for model in bundle.models
+        ]
 
     @property
     def facts(self) -> PredictorFacts:

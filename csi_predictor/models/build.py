@@ -160,6 +160,8 @@ def _read_spec(config: Config, architecture: Architecture) -> ModelSpec:
         zone_focus=section.zone_focus,
         masking_strategy=section.masking_strategy,
         attention_strength=section.attention_strength,
+        feature_levels=section.feature_levels,
+        global_context=section.global_context,
         dropout_rate=section.dropout_rate,
         drop_path_rate=section.drop_path_rate,
     )

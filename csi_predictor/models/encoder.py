@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
@@ -17,13 +17,11 @@ class WeightsLayout:
         module: The part of the encoder whose state the file holds.
         stem: Name of the first convolution's weight in it, (F, C, kh, kw).
         classifier: Names of the published classifier's modules, which an encoder doesn't have.
-        pruned: Keys of the published network that this encoder was built without.
     """
 
     module: nn.Module
     stem: str
     classifier: tuple[str, ...] = ()
-    pruned: frozenset[str] = field(default_factory=frozenset)
 
 
 class Encoder(nn.Module, ABC):

@@ -23,7 +23,8 @@ class ModelSpec:
         zone_focus: How a zone sees its own part of the picture; `none` for a linear head.
         masking_strategy: Of `zone_focus` masking.
         attention_strength: s of masking strategy attention: zone * s + (1 - zone) * (1 - s).
-        feature_levels: 0 = the encoder's published last map; n = its n deepest resolutions.
+        feature_levels: How many maps the head reads: 1 = the encoder's last; n = it and the n - 1
+            resolutions before it.
         global_context: True adds the whole picture's features to each pooled zone's.
         dropout_rate: Before the head's projection.
         drop_path_rate: Stochastic depth of the encoder.
@@ -36,7 +37,7 @@ class ModelSpec:
     zone_focus: ZoneFocus = "pooling"
     masking_strategy: MaskingStrategy = "attention"
     attention_strength: float = 0.7
-    feature_levels: int = 0
+    feature_levels: int = 1
     global_context: bool = False
     dropout_rate: float = 0.2
     drop_path_rate: float = 0.0

@@ -27,7 +27,7 @@ def build_encoder(
     *,
     input_spec: InputSpec,
     drop_path_rate: float = 0.0,
-    feature_levels: int = 0,
+    feature_levels: int = 1,
 ) -> Encoder:
     """The encoder of a row, with random weights.
 
@@ -35,7 +35,7 @@ def build_encoder(
         architecture: The row.
         input_spec: The picture that it will take.
         drop_path_rate: Stochastic depth.
-        feature_levels: 0 = the published last map; n = the n deepest resolutions.
+        feature_levels: 1 = the last map; n = it and the n - 1 resolutions before it.
 
     Raises:
         ConfigError: The network can't do what is asked.

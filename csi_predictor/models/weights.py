@@ -174,11 +174,7 @@ def _without_classifier(
     state: dict[str, Tensor], wanted: Mapping[str, Tensor], layout: WeightsLayout, path: Path
 ) -> dict[str, Tensor]:
     heads = tuple(f"{name}." for name in (*layout.classifier, "classifier"))
-    left_out = [
-        key
-        for key in state
-        if key not in wanted and (key.startswith(heads) or key in layout.pruned)
-    ]
+    left_out = [key for key in state if key not in wanted and key.startswith(heads)]
     if left_out:
         logger.info("Left out of {}, not part of the encoder: {}", path, ", ".join(left_out))
     return {key: tensor for key, tensor in state.items() if key not in left_out}

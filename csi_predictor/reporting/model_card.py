@@ -72,10 +72,17 @@ def write_model_card(
 def _figures(metrics: Mapping[str, Any] | None) -> list[str]:
     if metrics is None:
         return ["No test images were set aside ([DATA] TEST_FRACTION = 0): not measured."]
-    rows = [f"{metrics['n_images']} images.", "", "| figure | value | 95 % interval |", "|---|---|---|"]
+    rows = [
+        f"{metrics['n_images']} images.",
+        "",
+        "| figure | value | 95 % interval |",
+        "|---|---|---|",
+    ]
     for name, title in _SHOWN_FIGURES.items():
         low, high = metrics.get(f"{name}_ci_low"), metrics.get(f"{name}_ci_high")
         interval = f"{low:.3f} to {high:.3f}" if low is not None and high is not None else ""
         value = metrics.get(name)
-        rows.append(f"| {title} | {'undefined' if value is None else f'{value:.3f}'} | {interval} |")
+        rows.append(
+            f"| {title} | {'undefined' if value is None else f'{value:.3f}'} | {interval} |"
+        )
     return rows

@@ -54,7 +54,7 @@ def build_loop(
         on_epoch: Told the history after each epoch.
     """
     section = config.training
-    model = build_model(config).to(compute.device)
+    model = build_model(config).to(compute.device, memory_format=torch.channels_last)
     if section.batch_norm == "frozen":
         model.freeze_batch_norm()
     sampler = EpochBatches(len(train), batch_size=section.batch_size, seed=config.runtime.seed)
@@ -70,6 +70,7 @@ def build_loop(
         section.fine_tuning,
         unfreeze_epochs=section.unfreeze_epochs,
         unfreeze_layers=section.unfreeze_layers,
+        frozen_stages=section.frozen_stages,
     )
     return Loop(
         learner=learner,

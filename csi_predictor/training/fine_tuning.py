@@ -32,6 +32,7 @@ class FineTuning:
             `frozen` in the head alone, `gradual` in the head and ever more stages before it.
         unfreeze_epochs: Of `gradual`: rising epochs, from 1; each unfreezes more.
         unfreeze_layers: Of `gradual`: stages unfrozen at each of them.
+        frozen_stages: Stages at the input that never learn.
     """
 
     def __init__(
@@ -40,16 +41,19 @@ class FineTuning:
         *,
         unfreeze_epochs: Sequence[int] = (),
         unfreeze_layers: int = 1,
+        frozen_stages: int = 0,
     ) -> None:
         self._strategy = strategy
         self._unfreeze_epochs = tuple(unfreeze_epochs)
         self._unfreeze_layers = unfreeze_layers
+        self._frozen_stages = frozen_stages
 
     def start_epoch(self, model: StagedModel, epoch: int) -> None:
         """Put a model into the training mode of an epoch, counted from 1."""
         encoder_stages = [name for name, _ in model.stages()[:-1]]
         num_learning = self._num_learning(epoch, len(encoder_stages))
-        model.freeze_stages(encoder_stages[: len(encoder_stages) - num_learning])
+        num_frozen = max(len(encoder_stages) - num_learning, self._frozen_stages)
+        model.freeze_stages(encoder_stages[:num_frozen])
         model.train()
 
     def _num_learning(self, epoch: int, num_stages: int) -> int:

@@ -8,7 +8,13 @@ from csi_predictor.config import Config
 from csi_predictor.data.build import build_cache, build_manifest
 from csi_predictor.data.cache import PreparedCache
 from csi_predictor.data.manifest import Manifest, Row
-from csi_predictor.runtime import Compute, choose_compute, count_workers, set_determinism
+from csi_predictor.runtime import (
+    Compute,
+    choose_compute,
+    count_workers,
+    keep_freed_memory,
+    set_determinism,
+)
 from csi_predictor.specs import InputSpec
 from csi_predictor.synthesis.build import build_studies
 
@@ -17,6 +23,8 @@ def start_compute(config: Config) -> Compute:
     """The device of [RUNTIME], with its determinism set."""
     set_determinism(config.runtime.deterministic)
     compute = choose_compute(config.runtime.device, config.runtime.precision)
+    if compute.device.type == "cpu":
+        keep_freed_memory()
     logger.info("Computing on {} in {}", compute.device, compute.precision)
     return compute
 

@@ -49,3 +49,9 @@ def test_gradual_unfreezes_from_the_output_backwards() -> None:
         5: [],
         9: [],
     }
+
+
+def test_stages_at_the_input_can_be_kept_frozen() -> None:
+    model = Recorder()
+    FineTuning("full", frozen_stages=2).start_epoch(model, 3)
+    assert model.frozen == ["stem", "one"]

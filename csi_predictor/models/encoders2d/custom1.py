@@ -20,7 +20,7 @@ def build_custom1(
     *,
     input_spec: InputSpec,
     drop_path_rate: float = 0.0,
-    feature_levels: int = 0,
+    feature_levels: int = 1,
 ) -> "Custom1":
     """A `Custom1` for an input.
 
@@ -35,14 +35,14 @@ def build_custom1(
     if feature_levels > len(_MAPS):
         raise ConfigError(
             f"[MODEL] FEATURE_LEVELS = {feature_levels}: {architecture.name} has {len(_MAPS)} "
-            f"resolutions: expected 0 to {len(_MAPS)}"
+            f"resolutions: expected 1 to {len(_MAPS)}"
         )
     if min(input_spec.size) < SMALLEST_EDGE:
         raise ConfigError(
             f"[MODEL] IMAGE_SIZE = {min(input_spec.size)}: {architecture.name} halves the picture "
             f"five times: expected at least {SMALLEST_EDGE}"
         )
-    return Custom1(in_channels=input_spec.channels, num_maps=max(feature_levels, 1))
+    return Custom1(in_channels=input_spec.channels, num_maps=feature_levels)
 
 
 class Custom1(Encoder):

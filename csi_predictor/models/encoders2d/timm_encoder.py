@@ -40,7 +40,7 @@ def build_timm_encoder(
     *,
     input_spec: InputSpec,
     drop_path_rate: float = 0.0,
-    feature_levels: int = 0,
+    feature_levels: int = 1,
 ) -> "TimmEncoder":
     """The encoder of a row, with random weights.
 
@@ -48,7 +48,7 @@ def build_timm_encoder(
         architecture: The row; its `timm_name` is built.
         input_spec: Size and channels of the picture.
         drop_path_rate: Stochastic depth, where the network has it.
-        feature_levels: 0 = the published last map; n = the n deepest resolutions.
+        feature_levels: 1 = the last map; n = it and the n - 1 resolutions before it.
 
     Raises:
         ConfigError: timm has no such network, or the network can't do what is asked.
@@ -111,33 +111,28 @@ class TimmEncoder(Encoder):
     Args:
         net: Built with `num_classes=0, global_pool=""`.
         name: What messages call it.
-        feature_levels: 0 = timm's own last map (for EfficientNet, after the 1x1 head convolution);
-            n = the n deepest resolutions, and layers that none of them needs are removed.
+        feature_levels: 1 = timm's own last map (for EfficientNet, after the 1x1 head convolution);
+            n = it and the n - 1 resolutions before it.
 
     Raises:
         ConfigError: The network can't give that many maps.
     """
 
-    def __init__(self, net: nn.Module, *, name: str, feature_levels: int = 0) -> None:
+    def __init__(self, net: nn.Module, *, name: str, feature_levels: int = 1) -> None:
         super().__init__()
         self.net = net
         self.name = name
-        self.num_maps = feature_levels
-        self.pruned: frozenset[str] = frozenset()
-        if feature_levels:
-            self.feature_dims = self._keep_levels(feature_levels)
-        else:
-            self.feature_dims = (int(self._net.num_features),)
+        self.finer_indices, finer_dims = self._find_finer_maps(feature_levels - 1)
+        self.feature_dims = (*finer_dims, int(self._net.num_features))
 
     def forward_maps(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, C, H, W) -> maps (B, F_i, h_i, w_i), finest first."""
-        if self.num_maps:
-            return tuple(
-                self._net.forward_intermediates(
-                    images, indices=self.num_maps, intermediates_only=True, output_fmt="NCHW"
-                )
-            )
-        return (self._to_map(self._net.forward_features(images), images.shape[2:]),)
+        finer: list[Tensor] = []
+        if self.finer_indices:
+            last, finer = self._net.forward_intermediates(images, indices=self.finer_indices)
+        else:
+            last = self._net.forward_features(images)
+        return (*finer, self._to_map(last, images.shape[2:]))
 
     def stages(self) -> Stages:
         """The coarse groups of layers of timm; a group of norms alone joins the one before it."""
@@ -160,7 +155,6 @@ class TimmEncoder(Encoder):
             module=self.net,
             stem=f"{stem if isinstance(stem, str) else stem[0]}.weight",
             classifier=_names(published["classifier"]),
-            pruned=self.pruned,
         )
 
     def set_gradient_checkpointing(self, enabled: bool) -> None:
@@ -210,30 +204,31 @@ class TimmEncoder(Encoder):
         """The same network for calls that `nn.Module` doesn't declare."""
         return cast(Any, self.net)
 
-    def _keep_levels(self, num_levels: int) -> tuple[int, ...]:
-        """Remove what the n deepest maps don't need; the maps' channels."""
-        if not hasattr(self.net, "prune_intermediate_layers"):
+    def _find_finer_maps(self, count: int) -> tuple[list[int], tuple[int, ...]]:
+        """The indices in timm and the channels of the resolutions before the last."""
+        if not count:
+            return [], ()
+        if not hasattr(self.net, "forward_intermediates"):
             raise ConfigError(
-                f"[MODEL] FEATURE_LEVELS = {num_levels}: {self.name} gives only its last map: "
-                "expected 0"
+                f"[MODEL] FEATURE_LEVELS = {count + 1}: {self.name} gives only its last map: "
+                "expected 1"
             )
-        channels = tuple(info["num_chs"] for info in self._net.feature_info)
-        if num_levels > len(channels):
+        channels = tuple(level["num_chs"] for level in self._net.feature_info)
+        num_levels = len(channels)
+        if count >= num_levels:
             raise ConfigError(
-                f"[MODEL] FEATURE_LEVELS = {num_levels}: {self.name} has {len(channels)} "
-                f"resolutions: expected 0 to {len(channels)}"
+                f"[MODEL] FEATURE_LEVELS = {count + 1}: {self.name} has {num_levels} "
+                f"resolutions: expected 1 to {num_levels}"
             )
-        before = set(self.net.state_dict())
-        self._net.prune_intermediate_layers(num_levels, prune_norm=True, prune_head=True)
-        self.pruned = frozenset(before - set(self.net.state_dict()))
-        return channels[-num_levels:]
+        indices = list(range(num_levels - 1 - count, num_levels - 1))
+        return indices, tuple(channels[index] for index in indices)
 
     def _to_map(self, features: Tensor, image_size: torch.Size) -> Tensor:
         """The network's last features as (B, F, h, w), whatever their layout."""
         if features.ndim == 3:
             tokens = features[:, getattr(self.net, "num_prefix_tokens", 0) :]
             return self._to_grid(tokens, aspect_ratio=image_size[0] / image_size[1])
-        num_channels = self.feature_dims[0]
+        num_channels = self.feature_dims[-1]
         if features.shape[1] != num_channels and features.shape[-1] == num_channels:
             return features.permute(0, 3, 1, 2)  # (B, h, w, F) -> (B, F, h, w)
         return features

@@ -34,11 +34,12 @@ class ZoneLayout:
         return _outer(_bands(self.rows, height, device), _bands(self.columns, width, device))
 
 
-CHEST_LAYOUT = ZoneLayout(rows=(0.20, 0.42, 0.64), columns=(0.27, 0.73), spread=(0.11, 0.12))
+CHEST_LAYOUT = ZoneLayout(rows=(0.20, 0.42, 0.64), columns=(0.27, 0.73), spread=(0.15, 0.15))
 """Upper, middle and lower zones of both lungs.
 
-Source: measured on 182 public frontal radiographs (Cohen et al. 2020, arXiv:2006.11988); the lungs
-end above the picture's lowest third, so thirds of the whole picture would be wrong.
+The lungs end above the picture's lowest third, so thirds of the whole picture would be wrong.
+Source: centres read off public frontal radiographs (Cohen et al. 2020, arXiv:2006.11988); a spread
+of 0.15 graded their zones better than 0.11 and than a hard grid.
 """
 
 

@@ -38,7 +38,7 @@ def test_it_has_five_stages() -> None:
     ("arguments", "text"),
     [
         ({"drop_path_rate": 0.1}, r"DROP_PATH_RATE = 0\.1: custom1 has no residual paths"),
-        ({"feature_levels": 5}, r"FEATURE_LEVELS = 5: custom1 has 4 resolutions: expected 0 to 4"),
+        ({"feature_levels": 5}, r"FEATURE_LEVELS = 5: custom1 has 4 resolutions: expected 1 to 4"),
         (
             {"input_spec": InputSpec(size=(31, 64))},
             r"IMAGE_SIZE = 31: custom1 halves .* expected at least 32",

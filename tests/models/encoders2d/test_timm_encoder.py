@@ -1,5 +1,4 @@
 import pytest
-import timm
 import torch
 
 from csi_predictor.architectures import find_architecture
@@ -41,21 +40,31 @@ def test_tokens_keep_their_place_in_the_map() -> None:
     torch.testing.assert_close(encoder.forward_features(images)[0, :, 2, 3], tokens[0, 12])
 
 
-def test_levels_are_timms_own_intermediate_maps() -> None:
-    encoder = build("timm/tf_efficientnet_lite0", feature_levels=2)
-    whole = timm.create_model("tf_efficientnet_lite0").eval()
-    encoder.net.load_state_dict(whole.state_dict(), strict=False)
-    images = torch.randn(1, 3, 64, 64)
-    expected = whole.forward_intermediates(images, indices=[3, 4], intermediates_only=True)
-    for found, wanted in zip(encoder.forward_maps(images), expected, strict=True):
-        torch.testing.assert_close(found, wanted)
-    assert encoder.feature_dims == (112, 320)
+@pytest.mark.parametrize(
+    ("name", "dims"),
+    [
+        ("resnet18", (256, 512)),
+        ("densenet121", (1024, 1024)),
+        ("timm/tf_efficientnet_lite0", (112, 1280)),
+        ("timm/vit_tiny_patch16_224", (192, 192)),
+        ("timm/swin_tiny_patch4_window7_224", (384, 768)),
+    ],
+)
+def test_levels_are_timms_own_maps_before_its_last(name: str, dims: tuple[int, ...]) -> None:
+    encoder = build(name, feature_levels=2)
+    images = torch.randn(2, 3, 64, 64)
+    finer, last = encoder.forward_maps(images)
+    every = encoder.net.forward_intermediates(images, intermediates_only=True)
+    torch.testing.assert_close(finer, every[-2])
+    one_map = TimmEncoder(encoder.net, name=name).eval()
+    torch.testing.assert_close(last, one_map.forward_features(images))
+    assert encoder.feature_dims == (finer.shape[1], last.shape[1]) == dims
 
 
-def test_layers_that_no_level_needs_are_removed() -> None:
-    encoder = build("timm/tf_efficientnet_lite0", feature_levels=2)
-    assert not any("conv_head" in name for name in encoder.state_dict())
-    assert "conv_head.weight" in encoder.pruned
+def test_no_layer_is_left_without_a_gradient() -> None:
+    encoder = build("timm/tf_efficientnet_lite0", feature_levels=3).train()
+    sum(one.square().mean() for one in encoder.forward_maps(torch.randn(2, 3, 64, 64))).backward()
+    assert all(parameter.grad is not None for parameter in encoder.parameters())
 
 
 @pytest.mark.parametrize(
@@ -101,7 +110,7 @@ def test_stochastic_depth_reaches_the_network() -> None:
             r"no weights nonsense of resnet18: expected one of .*tv_in1k",
         ),
         ("densenet121", {"drop_path_rate": 0.1}, r"DROP_PATH_RATE: densenet121 has no stochastic"),
-        ("resnet18", {"feature_levels": 6}, r"resnet18 has 5 resolutions: expected 0 to 5"),
+        ("resnet18", {"feature_levels": 6}, r"resnet18 has 5 resolutions: expected 1 to 5"),
     ],
 )
 def test_what_timm_lacks_is_refused(name: str, arguments: dict[str, int], text: str) -> None:
