@@ -31,6 +31,8 @@ def open_run(config: Config, mode: str) -> Iterator[Path]:
     """
     run_dir = _choose(config, mode)
     run_dir.mkdir(parents=True, exist_ok=True)
+    if mode == "train":
+        (run_dir / STATE).mkdir(exist_ok=True)
     lock = FileLock(run_dir / ".lock", timeout=0)
     try:
         lock.acquire()
@@ -80,7 +82,7 @@ def _choose(config: Config, mode: str) -> Path:
 def _explicit(config: Config, run_dir: Path) -> Path:
     if (run_dir / STATE).is_dir():
         if config.training.resume == "never":
-            for folder in [run_dir / STATE, *run_dir.glob(f"fold_*/{STATE}")]:
+            for folder in run_dir.rglob(STATE):
                 shutil.rmtree(folder)
         else:
             _check_same(config, run_dir)

@@ -1,10 +1,16 @@
 """A key that nothing reads would be a lie in `config.ini`."""
 
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 from csi_predictor.config.schema import SECTIONS
 
 PACKAGE = Path(__file__).resolve().parents[1] / "csi_predictor"
+
+
+def has_one_choice(annotation: object) -> bool:
+    """`[DATA] TASK = csi`: a key that says what else will come, with nothing to decide yet."""
+    return get_origin(annotation) is Literal and len(get_args(annotation)) == 1
 
 
 def test_every_key_of_the_schema_is_read_outside_the_config_room() -> None:
@@ -13,7 +19,7 @@ def test_every_key_of_the_schema_is_read_outside_the_config_room() -> None:
     unread = [
         f"[{section}] {name.upper()}"
         for section, model in SECTIONS.items()
-        for name in model.model_fields
-        if f".{name}" not in code
+        for name, field in model.model_fields.items()
+        if f".{name}" not in code and not has_one_choice(field.annotation)
     ]
     assert unread == []

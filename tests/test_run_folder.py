@@ -16,10 +16,12 @@ def configure(tmp_path: Path, *overrides: str) -> Config:
 
 def interrupt(config: Config) -> Path:
     """A training that stopped after it had saved a state."""
-    with pytest.raises(InterruptedRunError), open_run(config, "train") as run_dir:
-        (run_dir / "state").mkdir(exist_ok=True)
-        raise InterruptedRunError("stopped")
-    return run_dir
+    try:
+        with open_run(config, "train") as run_dir:
+            assert (run_dir / "state").is_dir()
+            raise InterruptedRunError("stopped")
+    except InterruptedRunError:
+        return run_dir
 
 
 def test_a_run_gets_its_own_folder_with_log_and_resolved_ini(tmp_path: Path) -> None:
@@ -67,9 +69,10 @@ def test_an_explicit_folder_refuses_other_settings(tmp_path: Path) -> None:
 def test_never_drops_the_old_state_of_an_explicit_folder(tmp_path: Path) -> None:
     folder = f"RUNTIME.RUN_DIR={tmp_path / 'mine'}"
     run_dir = interrupt(configure(tmp_path, folder))
+    (run_dir / "state" / "checkpoint.pt").touch()
     (run_dir / "fold_1" / "state").mkdir(parents=True)
     with open_run(configure(tmp_path, folder, "TRAINING.RESUME=never"), "train"):
-        assert not (run_dir / "state").exists()
+        assert not list((run_dir / "state").iterdir())
         assert not (run_dir / "fold_1" / "state").exists()
 
 

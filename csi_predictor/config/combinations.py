@@ -140,7 +140,7 @@ def _folds(config: Config, place: Place) -> Iterator[str]:
     if data.folds == 1:
         yield f"{place('DATA', 'FOLDS')}: expected 0 (one split) or at least 2"
     if data.folds and data.split_file is not None:
-        yield f"{place('DATA', 'SPLIT_FILE')}: contradicts FOLDS = {data.folds}: keep one of the two"
+        yield f"{place('DATA', 'SPLIT_FILE')}: contradicts FOLDS = {data.folds}: keep one of them"
 
 
 def _risk(config: Config, place: Place) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Building blocks of the schema: the base of a section and the types whose INI spelling is special."""
+"""Building blocks of the schema: the base of a section and the types with their own spelling."""
 
 from pathlib import Path
 from typing import Annotated, Any

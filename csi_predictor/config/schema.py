@@ -38,8 +38,8 @@ class RuntimeSection(Section):
     )
     num_workers: Annotated[choices.Auto | Annotated[int, Field(ge=0)], Word] = key(
         "auto",
-        "processes that read images; auto = CPU cores, at most 8, but none beside a training on the "
-        "CPU; 0 = in the main process",
+        "processes that read images; auto = CPU cores, at most 8, but none beside a training on "
+        "the CPU; 0 = in the main process",
     )
     seed: int = key(42, "of the split, the weights, the order and the augmentation", ge=0)
     deterministic: bool = key(
@@ -216,6 +216,9 @@ class TrainingSection(Section):
     ema_decay: float = key(0.0, "of the averaged weights that are evaluated; 0 = none", ge=0, lt=1)
     resume: Literal["auto", "never"] | Path = key(
         "auto", "auto = go on if RUN_DIR holds a state; never; or the folder of the run to go on"
+    )
+    ensemble_size: int = key(
+        1, "networks of different seeds, trained one after another into one bundle", ge=1, le=50
     )
     checkpoint_minutes: float = key(
         5.0, "time between saved states within an epoch; one is saved after each", gt=0

@@ -35,6 +35,8 @@ def render_ini(config: Config) -> str:
     for section, model in SECTIONS.items():
         values = getattr(config, section.lower())
         parts.append(f"\n[{section}]\n")
-        for name in model.model_fields:
-            parts.append(f"{name.upper()} = {ini_value(getattr(values, name))}".rstrip() + "\n")
+        parts += [
+            f"{name.upper()} = {ini_value(getattr(values, name))}".rstrip() + "\n"
+            for name in model.model_fields
+        ]
     return "".join(parts)

@@ -1,4 +1,4 @@
-"""`model_card.md`: what a bundle is, what it learnt from, how good it was, and what it is not for."""
+"""`model_card.md`: what a bundle is, what it learnt from, how good it was, what it isn't for."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader
@@ -24,47 +23,49 @@ from csi_predictor.training.learner import Learner
 from csi_predictor.training.loop import Figures, Loop, Validate
 from csi_predictor.training.optimizer import make_optimizer
 from csi_predictor.training.order import EpochBatches
+from csi_predictor.training.run import Place
 from csi_predictor.training.schedule import Schedule
 from csi_predictor.training.state import StateStore
 from csi_predictor.training.stopping import BestWeights
 from csi_predictor.training.validation import make_validation
 
+STATE_DIR = "state"
+"""Below a network's folder: where its resumable state lies."""
+
 
 def build_loop(
     config: Config,
+    place: Place,
     *,
     train: Sequence[Row],
     val: Sequence[Row],
     cache: PreparedCache,
     compute: Compute,
-    state_dir: Path,
-    name: str,
     on_epoch: Callable[[list[Figures]], None],
 ) -> Loop:
     """A new model and everything that trains it; seeds nothing, so seed before.
 
     Args:
         config: The whole configuration.
+        place: Seed, folder and name of this network.
         train: Rows to learn from.
         val: Rows that choose the epoch; none = all epochs are run and the last is kept.
         cache: Prepared pixels of both.
         compute: Device and precision.
-        state_dir: Of the resumable state.
-        name: Shown before `epoch 3/30`.
         on_epoch: Told the history after each epoch.
     """
     section = config.training
-    model = build_model(config).to(compute.device, memory_format=torch.channels_last)
+    model = build_model(config).to(memory_format=torch.channels_last).to(compute.device)
     if section.batch_norm == "frozen":
         model.freeze_batch_norm()
-    sampler = EpochBatches(len(train), batch_size=section.batch_size, seed=config.runtime.seed)
+    sampler = EpochBatches(len(train), batch_size=section.batch_size, seed=place.seed)
     learner = build_learner(config, model, compute, num_batches=len(sampler))
     dataset = ImageDataset(
         train,
         spec=model.input_spec,
         cache=cache,
         augmentation=build_augmentation(config.augmentation),
-        seed=config.runtime.seed,
+        seed=place.seed,
     )
     fine_tuning = FineTuning(
         section.fine_tuning,
@@ -80,12 +81,12 @@ def build_loop(
         start_epoch=partial(fine_tuning.start_epoch, model),
         validate=_build_validation(config, model, learner, val, cache, compute.device),
         best=BestWeights(section.monitor, section.min_delta),
-        store=StateStore(state_dir, interval_s=60 * section.checkpoint_minutes),
+        store=StateStore(place.folder / STATE_DIR, interval_s=60 * section.checkpoint_minutes),
         n_epochs=section.n_epochs,
         accumulation_steps=section.accumulation_steps,
         patience=section.patience,
         on_epoch=on_epoch,
-        name=name,
+        name=place.name,
     )
 
 

@@ -6,7 +6,6 @@ from types import FrameType
 from typing import Any
 
 import torch
-from loguru import logger
 from torch import nn
 
 HIGHER_IS_BETTER = frozenset({"val_zone_qwk"})
@@ -77,5 +76,4 @@ class StopRequest:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.is_set:
             raise KeyboardInterrupt
-        self.is_set = True
-        logger.warning("Stopping after this step; once more stops at once")
+        self.is_set = True  # nothing is logged here: the signal may have come in mid-log

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from csi_predictor.config import Config, render_ini
+from csi_predictor.config.schema import TrainingSection
 from csi_predictor.data.build import build_splits, warn_of_equal_images
 from csi_predictor.data.cache import PreparedCache
 from csi_predictor.data.manifest import Manifest, Row
@@ -18,11 +19,18 @@ from csi_predictor.inference.predictions import Predictions, concatenate
 from csi_predictor.inference.predictor import Predictor
 from csi_predictor.inference.rows import predict_rows
 from csi_predictor.models.build import build_model_spec
+from csi_predictor.reporting.tensorboard import add_tensorboard_events, check_tensorboard
 from csi_predictor.reporting.training import plot_training_curves, write_history
 from csi_predictor.runtime import Compute
 from csi_predictor.training.build import build_loop
 from csi_predictor.training.loop import Figures, Loop
-from csi_predictor.training.run import TrainedSplit, mean_history, train_splits
+from csi_predictor.training.run import (
+    Place,
+    TrainedNetwork,
+    mean_history,
+    plan_places,
+    train_networks,
+)
 from csi_predictor.workflows.images import load_manifest, prepare_images
 
 MODEL_DIR = "model"
@@ -53,40 +61,46 @@ def prepare_training(config: Config, run_dir: Path) -> LabelledData:
 
 def train_all(
     config: Config, data: LabelledData, compute: Compute, run_dir: Path
-) -> tuple[TrainedSplit, ...]:
-    """Train on every split, writing each one's history and curves as it goes."""
+) -> tuple[TrainedNetwork, ...]:
+    """Train ENSEMBLE_SIZE networks on every split, writing each one's history as it goes."""
 
-    def start(train: Sequence[Row], val: Sequence[Row], folder: Path, name: str) -> Loop:
+    def start(place: Place, train: Sequence[Row], val: Sequence[Row]) -> Loop:
         return build_loop(
             config,
+            place,
             train=train,
             val=val,
             cache=data.cache,
             compute=compute,
-            state_dir=folder / "state",
-            name=name,
-            on_epoch=partial(_write_progress, folder, config.training.monitor),
+            on_epoch=partial(_write_progress, place.folder, config.training),
         )
 
-    trained = train_splits(
-        data.splits, data.manifest, run_dir=run_dir, seed=config.runtime.seed, build_loop=start
+    if config.training.tensorboard:
+        check_tensorboard()
+    places = plan_places(
+        run_dir,
+        num_splits=len(data.splits),
+        ensemble_size=config.training.ensemble_size,
+        seed=config.runtime.seed,
     )
+    trained = train_networks(places, data.splits, data.manifest, build_loop=start)
     if len(trained) > 1:
-        _write_progress(
-            run_dir, config.training.monitor, mean_history([part.history for part in trained])
-        )
+        mean = mean_history([network.history for network in trained])
+        _write_progress(run_dir, config.training, mean)
     return trained
 
 
-def _write_progress(folder: Path, monitor: str, history: Sequence[Figures]) -> None:
+def _write_progress(folder: Path, section: TrainingSection, history: Sequence[Figures]) -> None:
     write_history(history, folder / "history.csv")
-    plot_training_curves(history, folder / "training_curves.png", monitor=monitor)
+    plot_training_curves(history, folder / "training_curves.png", monitor=section.monitor)
+    if section.tensorboard:
+        add_tensorboard_events(history[-1], folder)
 
 
 def keep_model(
-    config: Config, data: LabelledData, trained: Sequence[TrainedSplit], run_dir: Path
+    config: Config, data: LabelledData, trained: Sequence[TrainedNetwork], run_dir: Path
 ) -> Bundle:
-    """Save the trained networks as one bundle; those of several folds are an ensemble."""
+    """Save the trained networks as one bundle; several are an ensemble."""
     baselines = np.array([part.baseline_grades for part in trained])
     save_bundle(
         run_dir / MODEL_DIR,
@@ -109,17 +123,22 @@ def keep_model(
 def predict_unseen(
     config: Config,
     data: LabelledData,
-    trained: Sequence[TrainedSplit],
+    trained: Sequence[TrainedNetwork],
     bundle: Bundle,
     compute: Compute,
 ) -> Predictions | None:
-    """Each split's own network on its own test rows, pooled; None where no split has any."""
+    """Each split's own networks on its own test rows, pooled; None where no split has any."""
     parts = []
-    for part, model in zip(trained, bundle.models, strict=True):
-        rows = data.manifest.select(part.split.test)
+    for index, split in enumerate(data.splits):
+        rows = data.manifest.select(split.test)
         if rows:
-            alone = Bundle((model,), bundle.facts, bundle.folder)
-            predictor = Predictor([alone], device=compute.device)
+            members = tuple(
+                model
+                for network, model in zip(trained, bundle.models, strict=True)
+                if network.place.split_index == index
+            )
+            own = Bundle(members, bundle.facts, bundle.folder)
+            predictor = Predictor([own], device=compute.device)
             batch_size = config.training.batch_size
             parts.append(predict_rows(predictor, rows, data.cache, batch_size=batch_size))
     return concatenate(parts) if parts else None
