@@ -195,7 +195,7 @@ def test_the_resolved_ini_loads_to_the_same_configuration(tmp_path: Path) -> Non
     assert load_config(other, environment={}) == config
 
 
-def test_the_shipped_config_ini_equals_the_schema() -> None:
+def test_the_shipped_config_ini_equals_the_schema__weakness_18() -> None:
     assert (ROOT / "config.ini").read_text(encoding="utf-8") == render_default_ini()
 
 

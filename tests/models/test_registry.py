@@ -34,7 +34,7 @@ TIMM_ROWS = [name for name, row in ARCHITECTURES.items() if row.timm_name]
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_each_row_learns_from_a_tiny_picture(name: str) -> None:
+def test_each_row_learns_from_a_tiny_picture__weakness_18(name: str) -> None:
     model = create_model(name, image_size=64)
     images = torch.randn(2, model.input_spec.channels, 64, 64)
     output = model(images)

@@ -27,7 +27,9 @@ def _refusal(path: Path, **rules: Any) -> ImageError:
 
 @pytest.mark.parametrize("suffix", ["png", "tiff"])
 @pytest.mark.parametrize("pixels", [DEEP, SHALLOW], ids=["16 bit", "8 bit"])
-def test_pixels_keep_their_depth(tmp_path: Path, suffix: str, pixels: NDArray[Any]) -> None:
+def test_pixels_keep_their_depth__weakness_16(
+    tmp_path: Path, suffix: str, pixels: NDArray[Any]
+) -> None:
     image = read_image(_saved(tmp_path / f"a.{suffix}", pixels))
     np.testing.assert_array_equal(image.pixels, pixels)
     assert image.has_integer_pixels
