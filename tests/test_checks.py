@@ -1,0 +1,56 @@
+"""`--mode check` finds what would fail later."""
+
+from types import ModuleType
+
+import pytest
+
+from csi_predictor import checks
+from csi_predictor.checks import run_checks
+from csi_predictor.config import Config, load_config
+
+
+def configure(*overrides: str) -> Config:
+    return load_config(None, ["MODEL.IMAGE_SIZE=64", *overrides], {})
+
+
+def test_a_right_configuration_has_no_problem(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_checks(configure()) == 0
+    shown = capsys.readouterr().out
+    assert "no problem found" in shown
+    assert "custom1, " in shown
+
+
+def test_torch_and_torchvision_that_do_not_match_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(name: str) -> ModuleType:
+        if name == "torchvision":
+            raise RuntimeError("operator torchvision::nms does not exist")
+        return ModuleType(name)
+
+    monkeypatch.setattr(checks, "import_module", fail)
+    assert run_checks(configure()) == 2
+    shown = capsys.readouterr().out
+    assert "import torchvision: operator torchvision::nms does not exist: install the pair" in shown
+
+
+def test_every_problem_is_found_in_one_go(capsys: pytest.CaptureFixture[str]) -> None:
+    config = configure(
+        "MODEL.WEIGHTS=nowhere.safetensors",
+        "DATA.SOURCE=csv",
+        "DATA.DATA_DIR=nowhere",
+        "DATA.LABELS_CSV=nowhere.csv",
+        "SCORING.MODEL=nowhere",
+        "SCORING.INPUT_DIR=nowhere",
+        "EVALUATION.SECOND_READER_CSV=nowhere.csv",
+    )
+    assert run_checks(config) == 2
+    shown = capsys.readouterr().out
+    for text in (
+        "nowhere.safetensors: no such weights file",
+        "nowhere.csv: no such file",
+        "bundle.json: no such file",
+        "[SCORING] INPUT_DIR = ",
+        "[EVALUATION] SECOND_READER_CSV = ",
+    ):
+        assert text in shown, text
