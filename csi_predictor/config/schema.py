@@ -194,7 +194,7 @@ class TrainingSection(Section):
         ge=0,
         lt=1,
     )
-    unknown_weight: float = key(0.3, "weight of the ungradable answer in the loss", ge=0, le=1)
+    unknown_weight: float = key(1.0, "weight of the ungradable answer in the loss", ge=0, le=1)
     fine_tuning: Annotated[choices.FineTuning, Word] = key(
         "full",
         "full; frozen = head only; layerwise = rate falls towards the input; gradual = unfreeze",

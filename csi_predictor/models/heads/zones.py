@@ -13,9 +13,14 @@ _WEIGHT_STD = 0.01
 _RARE = -2.0
 """First logit of ungradable: 12 %, so that an untrained head withholds nothing."""
 
-_EVEN_THRESHOLD = -1.0986
-_EVEN_GAP = 1.0986
-"""logit(1/4) and the steps to logit(1/2) and logit(3/4): at score 0 all four grades are alike."""
+_FIRST_THRESHOLD = -2.0
+_FIRST_GAP = 2.0
+"""An inner grade is at most 2 sigmoid(gap / 2) - 1 likely: 0.46 here, 0.64 (as two readers agree) at
+a gap of 3."""
+
+_THRESHOLD_RATE = 10.0
+"""Three numbers for the whole head must travel logits while weights travel hundredths: with the
+weights' own rate the gaps stay where they began, and the grades underconfident."""
 
 
 class ZoneClassifier(nn.Module):
@@ -51,9 +56,9 @@ class ZoneClassifier(nn.Module):
         self.weight = nn.Parameter(torch.randn(projections, outputs, in_features) * _WEIGHT_STD)
         self.bias = nn.Parameter(torch.zeros(num_zones, outputs))
         if kind == "ordinal":
-            self.first_threshold = nn.Parameter(torch.tensor([_EVEN_THRESHOLD]))
-            raw_gap = torch.tensor(_EVEN_GAP).expm1().log()  # the inverse of softplus
-            self.raw_gaps = nn.Parameter(raw_gap.repeat(NUM_GRADES - 2))
+            self.first_threshold = nn.Parameter(torch.tensor([_FIRST_THRESHOLD / _THRESHOLD_RATE]))
+            raw_gap = torch.tensor(_FIRST_GAP).expm1().log()  # the inverse of softplus
+            self.raw_gaps = nn.Parameter((raw_gap / _THRESHOLD_RATE).repeat(NUM_GRADES - 2))
             with torch.no_grad():
                 self.bias[:, -1] = _RARE
 
@@ -78,8 +83,9 @@ class ZoneClassifier(nn.Module):
 
     def thresholds(self) -> Tensor:
         """(3,) rising."""
-        gaps = F.softplus(self.raw_gaps)
-        return torch.cat([self.first_threshold, self.first_threshold + gaps.cumsum(dim=0)])
+        gaps = F.softplus(self.raw_gaps * _THRESHOLD_RATE)
+        first = self.first_threshold * _THRESHOLD_RATE
+        return torch.cat([first, first + gaps.cumsum(dim=0)])
 
     def extra_repr(self) -> str:
         """What `print(model)` adds."""

@@ -9,16 +9,18 @@ def classifier(kind: str = "ordinal", **arguments: object) -> ZoneClassifier:
     return ZoneClassifier(8, **settings)
 
 
-def test_an_untrained_ordinal_head_finds_all_grades_alike_and_zones_gradable() -> None:
+def test_an_untrained_ordinal_head_is_undecided_and_finds_zones_gradable() -> None:
     probabilities = zone_probabilities(classifier()(torch.zeros(1, 6, 8)), "ordinal")
-    torch.testing.assert_close(probabilities.grades, torch.full((1, 6, 4), 0.25), atol=1e-4, rtol=0)
+    # thresholds -2, 0, 2: sigmoid(-2) = 0.1192 beyond the outer ones, 0.5 - 0.1192 between
+    expected = torch.tensor([0.1192, 0.3808, 0.3808, 0.1192]).expand(1, 6, 4)
+    torch.testing.assert_close(probabilities.grades, expected, atol=1e-4, rtol=0)
     assert probabilities.ungradable.max() < 0.2
 
 
 def test_thresholds_rise_whatever_their_parameters() -> None:
     head = classifier()
-    torch.nn.init.normal_(head.raw_gaps, std=10)
-    torch.nn.init.normal_(head.first_threshold, std=10)
+    torch.nn.init.normal_(head.raw_gaps)
+    torch.nn.init.normal_(head.first_threshold)
     assert (head.thresholds().diff() > 0).all()
 
 
