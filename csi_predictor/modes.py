@@ -34,7 +34,14 @@ def train(config: Config) -> int:
             logger.warning("No test images were set aside: there is nothing to evaluate on")
             write_model_card(bundle.folder / "model_card.md", bundle.facts)
         else:
-            found = evaluation.report(config, unseen, bundle.facts, run_dir / "evaluation")
+            found = evaluation.report(
+                config,
+                unseen,
+                bundle.facts,
+                run_dir / "evaluation",
+                cache=data.cache,
+                rows=data.manifest.rows,
+            )
             write_model_card(bundle.folder / "model_card.md", bundle.facts, found.metrics)
         mark_finished(run_dir)
         logger.info("Done. The model is in {}", bundle.folder)

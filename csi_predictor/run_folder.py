@@ -30,9 +30,7 @@ def open_run(config: Config, mode: str) -> Iterator[Path]:
         ConfigError: Another process works there, or it holds a training with other settings.
     """
     run_dir = _choose(config, mode)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    if mode == "train":
-        (run_dir / STATE).mkdir(exist_ok=True)
+    _make(run_dir / STATE if mode == "train" else run_dir)
     lock = FileLock(run_dir / ".lock", timeout=0)
     try:
         lock.acquire()
@@ -52,6 +50,16 @@ def open_run(config: Config, mode: str) -> Iterator[Path]:
     finally:
         close_log_file(sink)
         lock.release()
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: can't be made ({error.strerror}): set [RUNTIME] RUNS_DIR or RUN_DIR to a "
+            "folder that this account may write to"
+        ) from error
 
 
 def mark_finished(run_dir: Path) -> None:

@@ -246,6 +246,69 @@ def test_a_cross_validation_answers_for_every_image_once(workplace: Path) -> Non
     assert "every image was learnt from by some network" in refused.stderr
 
 
+def test_going_on_with_other_labels_is_refused(workplace: Path, tmp_path: Path) -> None:
+    shutil.copytree(workplace / "trained", tmp_path / "mine")
+    shutil.copytree(workplace / "phantom", tmp_path / "phantom")
+    table = (tmp_path / "phantom" / "labels.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "fewer.csv").write_text("\n".join(table[:-2]) + "\n", encoding="utf-8")
+    (tmp_path / "config.ini").write_text(
+        (workplace / "trained" / "config.ini")
+        .read_text(encoding="utf-8")
+        .replace("SOURCE = phantom", "SOURCE = csv")
+        .replace("\nLABELS_CSV =", "\nLABELS_CSV = fewer.csv")
+        .replace("\nDATA_DIR =", "\nDATA_DIR = phantom/images"),
+        encoding="utf-8",
+    )
+    shutil.copy(tmp_path / "config.ini", tmp_path / "mine" / "config.ini")
+    before = (tmp_path / "mine" / "split.csv").read_bytes()
+    overrides = (
+        "RUNTIME.RUN_DIR=mine",
+        "DATA.LABELS_CSV=fewer.csv",
+        "DATA.DATA_DIR=phantom/images",
+    )
+    for copy in (tmp_path / "config.ini", tmp_path / "mine" / "config.ini"):
+        text = copy.read_text(encoding="utf-8")
+        copy.write_text(
+            text.replace("= fewer.csv", f"= {tmp_path}/fewer.csv").replace(
+                "= phantom/images", f"= {tmp_path}/phantom/images"
+            ),
+            encoding="utf-8",
+        )
+    done = run("--mode", "train", "--set", *overrides, folder=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "this training began with other labels" in done.stderr
+    assert (tmp_path / "mine" / "split.csv").read_bytes() == before
+
+
+def test_a_bundle_is_not_tested_on_what_it_has_learnt_from(workplace: Path) -> None:
+    split = workplace / "trained" / "split.csv"
+    text = split.read_text(encoding="utf-8")
+    turned = text.replace(",test", ",XXX").replace(",train", ",test").replace(",XXX", ",train")
+    (workplace / "turned.csv").write_text(turned, encoding="utf-8")
+    overrides = ("EVALUATION.MODEL=trained/model", "DATA.SPLIT_FILE=turned.csv")
+    done = run("--mode", "evaluate", "--set", *overrides, folder=workplace)
+    assert done.returncode == 2
+    assert "images were learnt from by custom1-" in done.stderr
+
+
+def test_a_table_without_any_grade_is_refused_before_training(workplace: Path) -> None:
+    lines = (workplace / "phantom" / "labels.csv").read_text(encoding="utf-8").splitlines()
+    empty = [lines[0], *(";".join([*line.split(";")[:2], *[""] * 6]) for line in lines[1:])]
+    (workplace / "empty.csv").write_text("\n".join(empty), encoding="utf-8")
+    overrides = ("DATA.SOURCE=csv", "DATA.LABELS_CSV=empty.csv", "DATA.DATA_DIR=phantom/images")
+    done = run("--mode", "train", "--set", *overrides, "RUNTIME.RUN_DIR=none", folder=workplace)
+    assert done.returncode == 2
+    assert "all zones of its" in done.stderr
+    assert "train images are ungradable" in done.stderr
+
+
+def test_a_run_folder_that_cannot_be_made_is_named(workplace: Path) -> None:
+    (workplace / "afile").write_text("", encoding="utf-8")
+    done = run("--mode", "train", "--set", "RUNTIME.RUNS_DIR=afile/runs", folder=workplace)
+    assert done.returncode == 2
+    assert "can't be made (Not a directory): set [RUNTIME] RUNS_DIR or RUN_DIR" in done.stderr
+
+
 def test_training_on_everything_leaves_nothing_to_evaluate(workplace: Path) -> None:
     overrides = ("DATA.VAL_FRACTION=0", "DATA.TEST_FRACTION=0", "RUNTIME.RUN_DIR=everything")
     done = run("--mode", "train", "--set", *overrides, folder=workplace)

@@ -39,6 +39,13 @@ def test_another_failure_stays_what_it_is(tmp_path: Path) -> None:
         fail_in_the_middle(tmp_path / "a", PermissionError(errno.EACCES, "Permission denied"))
 
 
+def test_a_file_is_as_readable_as_any_other(tmp_path: Path) -> None:
+    with replaced(tmp_path / "a") as temporary:
+        temporary.touch(mode=0o600)
+    (tmp_path / "b").touch()
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
 def test_the_hash_is_sha256(tmp_path: Path) -> None:
     write_bytes(tmp_path / "a", b"abc")
     assert sha256_of(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()

@@ -108,6 +108,7 @@ class DataSection(Section):
     source: Annotated[choices.Source, Word] = key(
         "phantom", "phantom = the embedded procedural radiographs; csv = your own table and images"
     )
+    phantom_dir: Path = key(Path("data/phantom"), "folder of SOURCE = phantom's images; reused")
     data_dir: OptionalPath = key(None, "folder of images, searched below it; for SOURCE = csv")
     labels_csv: OptionalPath = key(None, "the labels table, a file; for SOURCE = csv")
     labels_csv_separator: Annotated[choices.Separator, SeparatorWord] = key(
@@ -119,8 +120,12 @@ class DataSection(Section):
     )
     image_extension: str = key("auto", "auto = any known one; or .dcm, .nii.gz, .png, ...")
     excluded_file_ids: Names = key((), "ids to leave out, comma-separated")
-    val_fraction: float = key(0.15, "share of patients for validation; 0 = none", ge=0, lt=1)
-    test_fraction: float = key(0.15, "share of patients for the test; 0 = none", ge=0, lt=1)
+    val_fraction: float = key(
+        0.15, "share of images, by patient, for validation; 0 = none", ge=0, lt=1
+    )
+    test_fraction: float = key(
+        0.15, "share of images, by patient, for the test; 0 = none; unused with FOLDS", ge=0, lt=1
+    )
     split_file: OptionalPath = key(None, "a split.csv to use again; empty = draw one from SEED")
     folds: int = key(
         0, "0 = one split; k = train k folds by patient and evaluate them pooled", ge=0, le=20
@@ -273,7 +278,7 @@ class SynthesisSection(Section):
     count: int = key(400, "images", ge=1)
     size: int = key(512, "edge of an image, pixels", ge=64, le=4096)
     output_dir: OptionalPath = key(
-        None, "empty = RUN_DIR for --mode synthesize, data/phantom for SOURCE = phantom"
+        None, "empty = RUN_DIR for --mode synthesize, [DATA] PHANTOM_DIR for SOURCE = phantom"
     )
     noise: float = key(1.0, "of the detector and of the exposure; 1 = usual, 0 = none", ge=0, le=5)
     rotation_deg: float = key(3.0, "spread of the patients' rotation, degrees", ge=0, le=20)

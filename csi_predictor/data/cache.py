@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
@@ -91,7 +91,7 @@ class PreparedCache:
         return pixels
 
     def fill(self, rows: Sequence[Row], workers: int = 0) -> None:
-        """Prepare all images that aren't kept yet; with kind `none` there is nothing to do.
+        """Prepare all images that aren't kept yet; with kind `none` they are only checked.
 
         Args:
             rows: Images.
@@ -105,6 +105,9 @@ class PreparedCache:
             self._fill_memory(rows, workers)
         elif self.kind == "disk":
             self._fill_disk(rows, workers)
+        else:
+            work = partial(_check_only, spec=self.spec, prepare=self._prepare)
+            _check_all_usable(rows, _run(work, [_Job(row.path) for row in rows], workers))
 
     def _fill_memory(self, rows: Sequence[Row], workers: int) -> None:
         missing = [_Job(row.path) for row in rows if row.path not in self._pixels]
@@ -165,6 +168,10 @@ def _prepare_for_memory(job: _Job, *, spec: InputSpec, prepare: Prepare) -> _Out
         return _Outcome(job.path, pixels=prepare(job.path, spec).pixels)
     except ImageError as error:
         return _Outcome(job.path, error=error)
+
+
+def _check_only(job: _Job, *, spec: InputSpec, prepare: Prepare) -> _Outcome:
+    return replace(_prepare_for_memory(job, spec=spec, prepare=prepare), pixels=None)
 
 
 def _prepare_on_disk(job: _Job, *, folder: Path, spec: InputSpec, prepare: Prepare) -> _Outcome:

@@ -70,7 +70,8 @@ class SourceFacts:
         columns: W of the stored picture.
         acquired_at: Date and time, `YYYYMMDDHHMMSS.F`, as far as the file has them.
         photometric_interpretation: As stored.
-        notes: What was decided on the way, such as the VOI rule; without values of the patient.
+        notes: What was decided on the way, without values of the patient. All but the VOI rule,
+            `voi: ...`, are reasons to look twice, and a score's quality repeats them.
     """
 
     path: Path

@@ -46,7 +46,7 @@ def evaluate(
     rounds: int = 1000,
     seed: int = 0,
     second_reader: NDArray[Any] | None = None,
-    baseline_grades: Sequence[float] | None = None,
+    baseline_grades: Sequence[float | None] | None = None,
     risk_medium_above: float = 1.3,
     risk_high_above: float = 2.2,
 ) -> Evaluation:
@@ -119,13 +119,13 @@ def _check(predictions: Predictions, second_reader: NDArray[Any] | None) -> None
         )
 
 
-def _constant_grades(targets: Floats, baseline_grades: Sequence[float] | None) -> Floats:
+def _constant_grades(targets: Floats, baseline_grades: Sequence[float | None] | None) -> Floats:
     """(Z,) one grade a zone, NaN = none known; a median between two grades is rounded up."""
     if baseline_grades is None:
         known = [column[np.isfinite(column)] for column in targets.T]
         medians = [float(np.median(column)) if len(column) else np.nan for column in known]
     else:
-        medians = [float(grade) for grade in baseline_grades]
+        medians = [np.nan if grade is None else float(grade) for grade in baseline_grades]
     return np.clip(np.floor(np.asarray(medians) + 0.5), 0, MAX_GRADE)
 
 

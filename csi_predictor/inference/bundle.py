@@ -10,7 +10,8 @@ Only safetensors and JSON are read: a bundle can't run code.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,9 @@ class BundleFacts:
         config_sha256: Of the resolved INI's text.
         spec: The network without its weights, the picture it takes and what it answers.
         test_time: Whether the mirrored picture is looked at too.
-        baseline_grades: Per zone, the median grade of the training rows.
+        baseline_grades: Per zone, the median grade of the training rows; None = never graded.
+        learnt_ids: `hash_id` of each image that chose weights or epoch, so that no evaluation
+            takes one for unseen, wherever the bundle was copied to.
         training: Counts and figures of the training, for the card.
         versions: Of this program and the libraries that computed the weights.
         config_ini: The resolved INI.
@@ -55,7 +58,8 @@ class BundleFacts:
     config_sha256: str
     spec: ModelSpec
     test_time: TestTime
-    baseline_grades: tuple[float, ...]
+    baseline_grades: tuple[float | None, ...]
+    learnt_ids: frozenset[str]
     training: Mapping[str, Any]
     versions: Mapping[str, str]
     config_ini: str
@@ -78,6 +82,7 @@ def save_bundle(
     spec: ModelSpec,
     test_time: TestTime,
     baseline_grades: Sequence[float],
+    learnt_ids: Collection[str],
     training: Mapping[str, Any],
     config_ini: str,
 ) -> None:
@@ -88,7 +93,8 @@ def save_bundle(
         members: One state dict a network.
         spec: Of each of them.
         test_time: See `BundleFacts`, as the rest.
-        baseline_grades: One a zone.
+        baseline_grades: One a zone, NaN = never graded.
+        learnt_ids: File ids, kept as hashes.
         training: Plain JSON values.
         config_ini: The resolved INI.
     """
@@ -106,14 +112,25 @@ def save_bundle(
         config_sha256=hashlib.sha256(config_ini.encode()).hexdigest(),
         spec=spec,
         test_time=test_time,
-        baseline_grades=tuple(baseline_grades),
+        baseline_grades=tuple(None if math.isnan(g) else g for g in baseline_grades),
+        learnt_ids=frozenset(map(hash_id, learnt_ids)),
         training=training,
         versions=library_versions(),
         config_ini=config_ini,
         num_members=len(members),
     )
-    text = json.dumps({"format": FORMAT, **asdict(facts)}, indent=2)
-    write_text(folder / FACTS_NAME, text + "\n")
+    values = {"format": FORMAT, **asdict(facts), "learnt_ids": sorted(facts.learnt_ids)}
+    whole = {**values, "facts_sha256": _hash_facts(values)}
+    write_text(folder / FACTS_NAME, json.dumps(whole, indent=2, allow_nan=False) + "\n")
+
+
+def hash_id(file_id: str) -> str:
+    """A short hash of a file id: enough to know it again, without telling it."""
+    return hashlib.sha256(file_id.encode()).hexdigest()[:16]
+
+
+def _hash_facts(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def load_bundle(folder: str | Path) -> Bundle:
@@ -154,11 +171,18 @@ def _read_facts(folder: Path) -> BundleFacts:
                 f"{path}: bundle format {found}: this version reads {FORMAT}: train again or use "
                 f"CSI-Predictor {values.get('versions', {}).get('csi_predictor', 'of that time')}"
             )
+        facts_sha256 = values.pop("facts_sha256")
+        if facts_sha256 != _hash_facts({"format": found, **values}):
+            raise BundleError(
+                f"{path}: was changed after it was written, so its scores would not be those of "
+                f"{values['model_id']}: copy the bundle again"
+            )
         return BundleFacts(
             **{
                 **values,
                 "spec": ModelSpec.from_dict(values["spec"]),
                 "baseline_grades": tuple(values["baseline_grades"]),
+                "learnt_ids": frozenset(values["learnt_ids"]),
             }
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -178,7 +202,8 @@ def _build_members(
         except RuntimeError as error:
             raise BundleError(
                 f"{folder / WEIGHTS_NAME}: the weights don't fit the network that {FACTS_NAME} "
-                f"names ({error}): copy the bundle again"
+                f"names ({error}): copy the bundle again; if that doesn't help, it was made by "
+                f"another version ({facts.versions.get('csi_predictor')})"
             ) from error
         members.append(model.eval())
     return tuple(members)

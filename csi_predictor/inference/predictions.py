@@ -24,6 +24,7 @@ class Predictions:
         grade_probs: (N, Z, 4) probability of each grade given that the zone is gradable.
         p_ungradable: (N, Z) probability that the zone can't be graded.
         ungradable_threshold: From this probability on a zone counts as ungradable.
+        min_gradable_zones: With fewer gradable zones the model gives no CSI.
     """
 
     file_ids: tuple[str, ...]
@@ -33,6 +34,7 @@ class Predictions:
     grade_probs: Floats
     p_ungradable: Floats
     ungradable_threshold: float = 0.5
+    min_gradable_zones: int = 1
 
     def __len__(self) -> int:
         return len(self.file_ids)
@@ -54,8 +56,10 @@ class Predictions:
 
     @cached_property
     def csi(self) -> Floats:
-        """(N,) mean grade of the zones that the model calls gradable; NaN where there is none."""
-        return mean_over_gradable(np.where(self.is_ungradable, np.nan, self.grades))
+        """(N,) mean grade of the zones that the model calls gradable; NaN where too few are."""
+        has_enough = (~self.is_ungradable).sum(axis=1) >= self.min_gradable_zones
+        means = mean_over_gradable(np.where(self.is_ungradable, np.nan, self.grades))
+        return np.where(has_enough, means, np.nan)
 
     @cached_property
     def csi_true(self) -> Floats:
@@ -85,6 +89,7 @@ def concatenate(parts: list[Predictions]) -> Predictions:
         grade_probs=np.concatenate([part.grade_probs for part in parts]),
         p_ungradable=np.concatenate([part.p_ungradable for part in parts]),
         ungradable_threshold=parts[0].ungradable_threshold,
+        min_gradable_zones=parts[0].min_gradable_zones,
     )
 
 

@@ -36,8 +36,18 @@ def predict_rows(
     *,
     batch_size: int,
     ungradable_threshold: float = 0.5,
+    min_gradable_zones: int = 1,
 ) -> Predictions:
-    """The predictor's answers for the rows, in their order, beside their truth."""
+    """The predictor's answers for the rows, in their order, beside their truth.
+
+    Args:
+        predictor: One network or an ensemble.
+        rows: Of a labels table.
+        cache: Of images prepared for the predictor.
+        batch_size: Images a pass.
+        ungradable_threshold: See `Predictions`.
+        min_gradable_zones: See `Predictions`.
+    """
     loader = row_loader(rows, spec=predictor.input_spec, cache=cache, batch_size=batch_size)
     batches = track(loader, "predicting", total=len(loader), unit="batches")
     grade_probs, p_ungradable, indices = predictor.predict_batches(batches)
@@ -51,4 +61,5 @@ def predict_rows(
         grade_probs=grade_probs,
         p_ungradable=p_ungradable,
         ungradable_threshold=ungradable_threshold,
+        min_gradable_zones=min_gradable_zones,
     )

@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,13 @@ from loguru import logger
 
 from csi_predictor.errors import CsiError
 from csi_predictor.files import write_text
+from csi_predictor.reporting.tables import Cell, write_table
 from csi_predictor.scoring.records import RejectedRecord, ScoreRecord
 from csi_predictor.scoring.score import ScoredFolder
 from csi_predictor.scoring.studies import StudyRecord
 from csi_predictor.versions import library_versions
 
-Cell = str | int | float | None
 INTENDED_USE = "research use, not for diagnosis"
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
-_QUOTED = frozenset(',"\r\n')
-_DECIMALS = 6
 
 
 def write_scores(scored: ScoredFolder, *, ini_sha256: str = "") -> dict[str, Any]:
@@ -42,10 +40,13 @@ def write_scores(scored: ScoredFolder, *, ini_sha256: str = "") -> dict[str, Any
     summary = _summarize(scored, scores, rejected, ini_sha256)
     zones = scored.zones
     folder = scored.output_dir
-    _write_table(folder / "scores.csv", _score_columns(zones), map(_score_cells, scores))
-    _write_table(folder / "studies.csv", _study_columns(zones), map(_study_cells, scored.studies))
-    _write_table(folder / "rejected.csv", _REJECTED_COLUMNS, map(_rejected_cells, rejected))
-    _write(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+    with _told_when_locked(folder):
+        write_table(folder / "scores.csv", _score_columns(zones), map(_score_cells, scores))
+        write_table(
+            folder / "studies.csv", _study_columns(zones), map(_study_cells, scored.studies)
+        )
+        write_table(folder / "rejected.csv", _REJECTED_COLUMNS, map(_rejected_cells, rejected))
+        write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
     for reason, count in summary["by_reason"].items():
         logger.info("Rejected as {}: {}", reason, count)
     return summary
@@ -132,34 +133,12 @@ def _summarize(
     }
 
 
-def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Iterable[Cell]]) -> None:
-    lines = [",".join(columns)]
-    lines += [",".join(_cell_text(cell) for cell in row) for row in rows]
-    _write(path, "\n".join(lines) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
+@contextmanager
+def _told_when_locked(folder: Path) -> Iterator[None]:
     try:
-        # a file's name that isn't UTF-8 is shown with its bytes as escapes
-        write_text(path, text.encode("utf-8", "backslashreplace").decode("utf-8"))
+        yield
     except PermissionError as error:
         raise CsiError(
-            f"{path}: can't be replaced ({error.strerror}): close it in other programs and run it "
-            "again; no score is lost"
+            f"{error.filename2 or folder}: can't be replaced ({error.strerror}): close it in other "
+            "programs and run it again; no score is lost"
         ) from error
-
-
-def _cell_text(cell: Cell) -> str:
-    """A number as a number; a text quoted where needed, and never a spreadsheet's formula.
-
-    Source:
-        OWASP ASVS 5.0, 1.2.10: a leading `'` before `= + - @`, tab, CR and NUL.
-    """
-    if cell is None:
-        return ""
-    if isinstance(cell, float):
-        return f"{round(cell, _DECIMALS):.{_DECIMALS + 1}g}"
-    if isinstance(cell, int):
-        return str(cell)
-    text = f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
-    return '"' + text.replace('"', '""') + '"' if _QUOTED & set(text) else text

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from csi_predictor.data.image import SourceFacts
@@ -55,7 +55,7 @@ def note_quality(
     facts: SourceFacts, grades: Sequence[int | None], *, min_gradable_zones: int
 ) -> str:
     """What to beware of with a score, separated by `; `; `ok` when nothing is known."""
-    notes = _header_notes(facts)
+    notes = [*_header_notes(facts), *_reader_notes(facts)]
     num_gradable = sum(grade is not None for grade in grades)
     if num_gradable < len(grades):
         few = ": no csi" if num_gradable < min_gradable_zones else ""
@@ -103,9 +103,31 @@ def _header_notes(facts: SourceFacts) -> list[str]:
         notes.append("portable")
     if facts.view_position and _runs_front_to_back(facts):
         notes.append("view and patient orientation disagree")
+    notes += _orientation_notes(facts.patient_orientation)
     if not facts.body_part_examined:
         notes.append("body part unknown")
     return [note for note in notes if note]
+
+
+def _orientation_notes(patient_orientation: Sequence[str]) -> Iterator[str]:
+    """How the picture lies, if not with the patient's right on its left and the head on top.
+
+    Source:
+        PS3.3 C.7.6.1.1.1: where a row runs to, and where a column runs to; the first letter of
+        each is the main direction.
+    """
+    row, column = (*(value[:1].upper() for value in patient_orientation[:2]), "", "")[:2]
+    if row == "R":
+        yield "mirrored by Patient Orientation"
+    if row in ("H", "F"):
+        yield "turned by Patient Orientation"
+    if column == "H":
+        yield "upside down by Patient Orientation"
+
+
+def _reader_notes(facts: SourceFacts) -> list[str]:
+    """All of the reader's notes but the VOI rule, which every file has."""
+    return [note for note in facts.notes if not note.startswith("voi: ")]
 
 
 def _view_note(words: set[str]) -> str:

@@ -2,16 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Final
 
 from csi_predictor.config.schema import Config
 from csi_predictor.synthesis.studies import StudySet, write_studies
 
-PHANTOM_DIR: Final = Path("data/phantom")
 MOST_WORKERS = 8
 
 
-def build_studies(config: Config, *, default_dir: Path = PHANTOM_DIR) -> StudySet:
+def build_studies(config: Config, *, default_dir: Path) -> StudySet:
     """The phantom studies that `[SYNTHESIS]` describes, written or found there.
 
     Args:

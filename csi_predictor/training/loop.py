@@ -135,7 +135,7 @@ class Loop:
         self._save()
         self.on_epoch(self.history)
         self._log_epoch(row, is_better)
-        if stop.is_set and not is_last:
+        if stop.is_set:
             raise _interrupted(self.store)
 
     def _train_epoch(self, stop: StopRequest) -> None:

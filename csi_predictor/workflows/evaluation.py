@@ -1,26 +1,24 @@
 """Measure answers against the truth and write the report."""
 
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from loguru import logger
-from numpy.typing import NDArray
 
 from csi_predictor.config import Config
+from csi_predictor.data.cache import PreparedCache
 from csi_predictor.data.labels_table import read_labels_table
 from csi_predictor.data.manifest import Manifest, Row
-from csi_predictor.data.prepare import prepare
 from csi_predictor.data.split_file import read_split
 from csi_predictor.errors import ConfigError, LabelsError
 from csi_predictor.evaluation.evaluate import Evaluation, evaluate
-from csi_predictor.inference.bundle import BundleFacts
+from csi_predictor.inference.bundle import BundleFacts, hash_id
 from csi_predictor.inference.predictions import Floats, Predictions
-from csi_predictor.inference.predictor import load_predictor
+from csi_predictor.inference.predictor import Predictor, load_predictor
 from csi_predictor.inference.rows import predict_rows
 from csi_predictor.reporting.evaluation import write_evaluation
 from csi_predictor.runtime import Compute
-from csi_predictor.specs import InputSpec
 from csi_predictor.workflows.images import load_manifest, prepare_images
 
 
@@ -39,8 +37,34 @@ def evaluate_bundles(config: Config, compute: Compute, run_dir: Path) -> None:
     manifest = load_manifest(config)
     rows = choose_rows(config, manifest)
     cache = prepare_images(config, rows, predictor.input_spec)
-    predictions = predict_rows(predictor, rows, cache, batch_size=config.training.batch_size)
-    report(config, predictions, predictor.bundles[0].facts, run_dir)
+    check_unseen(config, rows, predictor)
+    predictions = predict_rows(
+        predictor,
+        rows,
+        cache,
+        batch_size=config.training.batch_size,
+        ungradable_threshold=config.scoring.ungradable_threshold,
+        min_gradable_zones=config.scoring.min_gradable_zones,
+    )
+    report(config, predictions, predictor.bundles[0].facts, run_dir, cache=cache, rows=rows)
+
+
+def check_unseen(config: Config, rows: Sequence[Row], predictor: Predictor) -> None:
+    """Hold the rows to be evaluated against what each bundle has learnt from.
+
+    Raises:
+        ConfigError: SPLIT = test holds images that one of the bundles has learnt from.
+    """
+    learnt = frozenset[str]().union(*(bundle.facts.learnt_ids for bundle in predictor.bundles))
+    count = sum(hash_id(row.file_id) in learnt for row in rows)
+    found = f"{count} of the {len(rows)} images were learnt from by {predictor.facts.model_id}"
+    if count and config.evaluation.split == "test":
+        raise ConfigError(
+            f"[EVALUATION] SPLIT = test: {found}: evaluate each bundle on its own test split, or "
+            "train them with the same [DATA] SPLIT_FILE"
+        )
+    if count:
+        logger.warning("SPLIT = {}: {}, so the figures flatter it", config.evaluation.split, found)
 
 
 def choose_rows(config: Config, manifest: Manifest) -> tuple[Row, ...]:
@@ -53,10 +77,6 @@ def choose_rows(config: Config, manifest: Manifest) -> tuple[Row, ...]:
     beside = section.model[0].parent / "split.csv"
     path = config.data.split_file or (beside if beside.is_file() else None)
     if section.split == "all":
-        if path == beside:
-            logger.warning(
-                "SPLIT = all may hold images that the model has learnt from: see {}", path
-            )
         return manifest.rows
     if path is None:
         raise ConfigError(
@@ -76,9 +96,25 @@ def choose_rows(config: Config, manifest: Manifest) -> tuple[Row, ...]:
 
 
 def report(
-    config: Config, predictions: Predictions, facts: BundleFacts, folder: Path
+    config: Config,
+    predictions: Predictions,
+    facts: BundleFacts,
+    folder: Path,
+    *,
+    cache: PreparedCache,
+    rows: Sequence[Row],
 ) -> Evaluation:
-    """Evaluate answers and write metrics, tables, figures and the report into a folder."""
+    """Evaluate answers and write metrics, tables, figures and the report into a folder.
+
+    Args:
+        config: The whole configuration.
+        predictions: The answers.
+        facts: Of the bundle that gave them.
+        folder: Made if absent.
+        cache: Pictures as the network saw them, for the report.
+        rows: Of the predictions.
+    """
+    by_path = {row.path: row for row in rows}
     evaluation = evaluate(
         predictions,
         rounds=config.evaluation.bootstrap,
@@ -93,7 +129,7 @@ def report(
         predictions,
         folder,
         run_facts=describe_run(config, facts),
-        thumbnails=partial(_thumbnail, spec=facts.spec.input_spec),
+        thumbnails=lambda path: cache.get(by_path[path]),
         num_thumbnails=config.evaluation.num_thumbnails,
     )
     shown = [evaluation.metrics[name] for name in ("zone_mae", "zone_qwk")]
@@ -145,7 +181,3 @@ def describe_run(config: Config, facts: BundleFacts) -> dict[str, str]:
         "Split evaluated": config.evaluation.split,
         "INI of the training": facts.config_ini,
     }
-
-
-def _thumbnail(path: Path, *, spec: InputSpec) -> NDArray[np.float32]:
-    return prepare(path, spec).pixels

@@ -37,7 +37,7 @@ def load_manifest(config: Config) -> Manifest:
     """
     data = config.data
     if data.source == "phantom":
-        studies = build_studies(config)
+        studies = build_studies(config, default_dir=data.phantom_dir)
         return build_manifest(data, image_dir=studies.images_dir, labels_csv=studies.labels_csv)
     if data.data_dir is None or data.labels_csv is None:
         raise AssertionError("the configuration's rules demand both for SOURCE = csv")

@@ -1,5 +1,7 @@
 """Train every split, keep the networks as a bundle, and let each answer for what it hasn't seen."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +16,8 @@ from csi_predictor.data.cache import PreparedCache
 from csi_predictor.data.manifest import Manifest, Row
 from csi_predictor.data.split import Split
 from csi_predictor.data.split_file import write_split
+from csi_predictor.errors import LabelsError
+from csi_predictor.files import write_text
 from csi_predictor.inference.bundle import Bundle, load_bundle, save_bundle
 from csi_predictor.inference.predictions import Predictions, concatenate
 from csi_predictor.inference.predictor import Predictor
@@ -22,7 +26,7 @@ from csi_predictor.models.build import build_model_spec
 from csi_predictor.reporting.tensorboard import add_tensorboard_events, check_tensorboard
 from csi_predictor.reporting.training import plot_training_curves, write_history
 from csi_predictor.runtime import Compute
-from csi_predictor.training.build import build_loop
+from csi_predictor.training.build import STATE_DIR, build_loop
 from csi_predictor.training.loop import Figures, Loop
 from csi_predictor.training.run import (
     Place,
@@ -53,10 +57,51 @@ def prepare_training(config: Config, run_dir: Path) -> LabelledData:
     """
     manifest = load_manifest(config)
     splits = build_splits(config, manifest)
+    check_same_data(run_dir / STATE_DIR / "data.sha256", manifest, splits)
+    check_gradable(manifest, splits)
     write_split(run_dir / "split.csv", splits, manifest.rows)
     cache = prepare_images(config, manifest.rows, build_model_spec(config).input_spec)
     warn_of_equal_images(manifest.rows, splits, cache)
     return LabelledData(manifest, splits, cache)
+
+
+def check_same_data(path: Path, manifest: Manifest, splits: Sequence[Split]) -> None:
+    """Let a training go on only with the labels, patients and split that it began with.
+
+    Args:
+        path: Remembers their hash; written if absent.
+        manifest: All labelled images.
+        splits: Drawn from them.
+
+    Raises:
+        LabelsError: They are others; going on would test on images already learnt from.
+    """
+    rows = [(row.file_id, row.patient_id, [str(g) for g in row.targets]) for row in manifest.rows]
+    content = json.dumps([rows, [split.part_of() for split in splits]], sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    if path.is_file() and path.read_text(encoding="utf-8").strip() != digest:
+        raise LabelsError(
+            f"{path.parent.parent}: this training began with other labels, images or another "
+            "split, so it could be tested on what it has learnt from: choose another [RUNTIME] "
+            "RUN_DIR, or [TRAINING] RESUME = never to start anew"
+        )
+    write_text(path, digest + "\n")
+
+
+def check_gradable(manifest: Manifest, splits: Sequence[Split]) -> None:
+    """Refuse a split whose training or test images have no gradable zone at all.
+
+    Raises:
+        LabelsError: Which part it is.
+    """
+    for number, split in enumerate(splits, start=1):
+        for part in ("train", "test"):
+            rows = manifest.select(getattr(split, part))
+            if rows and not any(np.isfinite(row.targets).any() for row in rows):
+                raise LabelsError(
+                    f"split {number}: all zones of its {len(rows)} {part} images are ungradable "
+                    "(empty): expected grades 0 to 3 in the labels table"
+                )
 
 
 def train_all(
@@ -84,6 +129,8 @@ def train_all(
         seed=config.runtime.seed,
     )
     trained = train_networks(places, data.splits, data.manifest, build_loop=start)
+    for network in trained:  # once more, in case a kill came between the last state and this
+        _write_progress(network.place.folder, config.training, network.history)
     if len(trained) > 1:
         mean = mean_history([network.history for network in trained])
         _write_progress(run_dir, config.training, mean)
@@ -108,6 +155,7 @@ def keep_model(
         spec=build_model_spec(config),
         test_time=config.evaluation.test_time,
         baseline_grades=tuple(np.floor(np.median(baselines, axis=0) + 0.5).tolist()),
+        learnt_ids={file_id for split in data.splits for file_id in (*split.train, *split.val)},
         training={
             "num_images": len(data.manifest),
             "num_patients": data.manifest.num_patients,
@@ -140,5 +188,14 @@ def predict_unseen(
             own = Bundle(members, bundle.facts, bundle.folder)
             predictor = Predictor([own], device=compute.device)
             batch_size = config.training.batch_size
-            parts.append(predict_rows(predictor, rows, data.cache, batch_size=batch_size))
+            parts.append(
+                predict_rows(
+                    predictor,
+                    rows,
+                    data.cache,
+                    batch_size=batch_size,
+                    ungradable_threshold=config.scoring.ungradable_threshold,
+                    min_gradable_zones=config.scoring.min_gradable_zones,
+                )
+            )
     return concatenate(parts) if parts else None

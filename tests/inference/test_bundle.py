@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from csi_predictor.errors import BundleError
 from csi_predictor.files import sha256_of
-from csi_predictor.inference.bundle import load_bundle, save_bundle
+from csi_predictor.inference.bundle import _hash_facts, hash_id, load_bundle, save_bundle
 from csi_predictor.inference.predictor import Predictor, load_predictor
 from csi_predictor.models.build import create_model
 from csi_predictor.specs import MIRRORED_ZONE_INDEX
@@ -31,7 +31,8 @@ def save(
         members,
         spec=model.spec,
         test_time=test_time,  # type: ignore[arg-type]
-        baseline_grades=(1.0, 0.0, 1.0, 1.0, 2.0, 2.0),
+        baseline_grades=(1.0, 0.0, 1.0, 1.0, 2.0, float("nan")),
+        learnt_ids={"007", "scan"},
         training={"num_images": 12},
         config_ini="[MODEL]\n",
     )
@@ -117,9 +118,28 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     save_file(tensors, path)
     facts = json.loads((tmp_path / "bundle.json").read_text(encoding="utf-8"))
     facts["model_sha256"] = sha256_of(path)
+    facts.pop("facts_sha256")
+    facts["facts_sha256"] = _hash_facts(facts)
     (tmp_path / "bundle.json").write_text(json.dumps(facts), encoding="utf-8")
     with pytest.raises(BundleError, match="the weights don't fit the network"):
         load_bundle(tmp_path)
+
+
+def test_facts_that_were_edited_are_refused(tmp_path: Path) -> None:
+    path = save(tmp_path) / "bundle.json"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"test_time": "none"', '"test_time": "mirror"'), encoding="utf-8")
+    with pytest.raises(BundleError, match="was changed after it was written"):
+        load_bundle(tmp_path)
+
+
+def test_what_was_learnt_from_is_known_again_but_not_told(tmp_path: Path) -> None:
+    facts = load_bundle(save(tmp_path)).facts
+    assert facts.learnt_ids == {hash_id("007"), hash_id("scan")}
+    assert facts.baseline_grades == (1.0, 0.0, 1.0, 1.0, 2.0, None)
+    text = (tmp_path / "bundle.json").read_text(encoding="utf-8")
+    assert "scan" not in text
+    assert "NaN" not in text
 
 
 def test_an_ensemble_of_unlike_preprocessing_is_refused(tmp_path: Path) -> None:

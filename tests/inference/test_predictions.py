@@ -1,5 +1,6 @@
 """Grades, CSI and ungradable zones from probabilities, by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,13 @@ def test_an_image_with_nothing_gradable_has_no_csi__weakness_7() -> None:
     found = make([[sure[0], sure[0]]], [[1.0, 0.7]], [[np.nan, np.nan]])
     assert np.isnan(found.csi).all()
     assert np.isnan(found.csi_true).all()
+
+
+def test_too_few_gradable_zones_give_no_csi() -> None:
+    sure = np.eye(4)
+    found = make([[sure[3], sure[1], sure[2]]], [[0.9, 0.1, 0.1]], [[3.0, 1.0, 1.0]])
+    assert replace(found, min_gradable_zones=2).csi.tolist() == [1.5]
+    assert np.isnan(replace(found, min_gradable_zones=3).csi).all()
 
 
 def test_pooled_folds_keep_their_order() -> None:

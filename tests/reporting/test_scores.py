@@ -105,7 +105,8 @@ def test_numbers_are_numbers_and_an_ungradable_zone_is_empty(tmp_path: Path) -> 
     write_scores(a_folder(tmp_path, a_score("a.dcm")))
     (row,) = rows_of(tmp_path / "scores.csv")
     assert [row[zone] for zone in ZONES] == ["0", "1", "2", "3", "", "1"]
-    assert row["right_inf_expected"] == "0.333333"
+    assert row["right_inf_expected"] == "0.3333333"
+    assert float(row["left_inf_expected"]) == 1e-7
     assert row["right_inf_p_ungradable"] == "0.875"
     assert (row["csi"], row["csi_expected"], row["risk"]) == ("1.4", "1.25", "medium")
     assert row["patient_id"] == "007"
@@ -190,8 +191,8 @@ def test_a_table_open_elsewhere_is_told_plainly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(self: Path, target: Path) -> None:
-        raise PermissionError(13, "Permission denied")
+        raise PermissionError(13, "Permission denied", str(self), None, str(target))
 
     monkeypatch.setattr(files.Path, "replace", refuse)
-    with pytest.raises(CsiError, match="close it in other programs and run it again"):
+    with pytest.raises(CsiError, match=r"scores\.csv: can't be replaced .*: close it"):
         write_scores(a_folder(tmp_path, a_score("a.dcm")))

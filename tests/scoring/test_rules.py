@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import pytest
 
+from csi_predictor.data.prepare import prepare
 from csi_predictor.scoring.rules import (
     ScoreRules,
     mean_of_gradable,
@@ -7,6 +10,7 @@ from csi_predictor.scoring.rules import (
     refuse,
     risk_of,
 )
+from csi_predictor.specs import InputSpec
 
 ALL = (0, 1, 2, 3, 1, 2)
 
@@ -61,6 +65,23 @@ def test_a_chest_by_its_usual_names_or_without_one_is_scored(make_facts, part: s
         ({"view_position": "RAO"}, "unusual view"),
         ({"body_part_examined": ""}, "body part unknown"),
         ({"patient_orientation": ("P", "F")}, "view and patient orientation disagree"),
+        ({"patient_orientation": ("L", "F")}, "ok"),
+        ({"patient_orientation": ("", "")}, "ok"),
+        ({"patient_orientation": ("R", "F")}, "mirrored by Patient Orientation"),
+        ({"patient_orientation": ("rf", "fl")}, "mirrored by Patient Orientation"),
+        ({"patient_orientation": ("L", "H")}, "upside down by Patient Orientation"),
+        (
+            {"patient_orientation": ("R", "H")},
+            "mirrored by Patient Orientation; upside down by Patient Orientation",
+        ),
+        ({"patient_orientation": ("H", "L")}, "turned by Patient Orientation"),
+        ({"patient_orientation": ("F", "R")}, "turned by Patient Orientation"),
+        ({"notes": ("voi: window",)}, "ok"),
+        ({"notes": ("polarity: a contradiction", "voi: window")}, "polarity: a contradiction"),
+        (
+            {"format": "nifti", "notes": ("turned by its affine", "voi: full range")},
+            "no DICOM header: view and body part unknown; turned by its affine",
+        ),
         (
             {"format": "png", "view_position": "", "body_part_examined": ""},
             "no DICOM header: view and body part unknown",
@@ -69,6 +90,30 @@ def test_a_chest_by_its_usual_names_or_without_one_is_scored(make_facts, part: s
 )
 def test_quality_says_what_the_header_leaves_open(make_facts, changes, quality: str) -> None:
     assert note_quality(make_facts(**changes), ALL, min_gradable_zones=3) == quality
+
+
+@pytest.mark.parametrize(
+    ("photometric_interpretation", "presentation_lut_shape"),
+    [("MONOCHROME2", "INVERSE"), ("MONOCHROME1", "IDENTITY")],
+)
+def test_a_header_that_contradicts_itself_on_polarity_is_not_ok(
+    write_dicom, tmp_path: Path, photometric_interpretation: str, presentation_lut_shape: str
+) -> None:
+    path = write_dicom(
+        tmp_path / "a.dcm",
+        PhotometricInterpretation=photometric_interpretation,
+        PresentationLUTShape=presentation_lut_shape,
+    )
+    facts = prepare(path, InputSpec(size=(16, 16))).facts
+    assert note_quality(facts, ALL, min_gradable_zones=3) == (
+        "polarity: Photometric Interpretation and Presentation LUT Shape contradict"
+    )
+
+
+def test_an_unremarkable_file_is_ok(write_dicom, tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "a.dcm", PatientOrientation=["L", "F"])
+    facts = prepare(path, InputSpec(size=(16, 16))).facts
+    assert note_quality(facts, ALL, min_gradable_zones=3) == "ok"
 
 
 def test_quality_counts_the_gradable_zones_and_says_when_they_are_too_few(make_facts) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def _read(header: Header, source: Source) -> Image:
     return Image(
         pixels=stored.astype(np.float32),
         spacing_mm=_spacing_mm(header),
-        padding=_padding(header, stored),
+        padding=_padding(header, layout, stored),
         has_integer_pixels=True,
         display=display_facts(header, source),
         facts=_facts(header, layout, syntax, source),
@@ -135,14 +136,30 @@ def _truncated(source: Source, found: str, expected: str) -> ImageError:
     return ImageError(source.path, "TRUNCATED", f"{found}: expected {expected}")
 
 
-def _padding(header: Header, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
+def _padding(header: Header, layout: PixelFormat, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
     """Where the pixels are padding. Source: PS3.3 C.7.5.1.1.2."""
     limits = [header.integer(keyword) for keyword in _LIMITS_OF_PADDING]
-    given = [limit for limit in limits if limit is not None]
+    is_signed = header.integer("PixelRepresentation") == 1
+    given = [
+        _as_pixel(limit, layout.bits_allocated, is_signed=is_signed)
+        for limit in limits
+        if limit is not None
+    ]
     if limits[0] is None:
         return None
     padding: NDArray[np.bool_] = (stored >= min(given)) & (stored <= max(given))
     return padding if padding.any() else None
+
+
+def _as_pixel(value: int, bits_allocated: int, *, is_signed: bool) -> int:
+    """A value as the pixels' own type has it, of which some files write US for SS or the reverse.
+
+    Source:
+        PS3.5 6.2: SS is two's complement.
+    """
+    if is_signed and value >= 1 << (bits_allocated - 1):
+        return value - (1 << bits_allocated)
+    return value + (1 << bits_allocated) if value < 0 and not is_signed else value
 
 
 def _spacing_mm(header: Header) -> tuple[float, float] | None:
@@ -155,9 +172,6 @@ def _spacing_mm(header: Header) -> tuple[float, float] | None:
 
 
 def _facts(header: Header, layout: PixelFormat, syntax: UID, source: Source) -> SourceFacts:
-    notes = []
-    if is_polarity_contradicted(header):
-        notes.append("polarity: Photometric Interpretation and Presentation LUT Shape contradict")
     return SourceFacts(
         path=source.path,
         format="dicom",
@@ -180,7 +194,24 @@ def _facts(header: Header, layout: PixelFormat, syntax: UID, source: Source) -> 
         body_part_examined=header.text("BodyPartExamined"),
         photometric_interpretation=header.text("PhotometricInterpretation"),
         manufacturer=header.text("Manufacturer"),
-        notes=tuple(notes),
+        notes=tuple(_notes(header)),
+    )
+
+
+def _notes(header: Header) -> Iterator[str]:
+    if is_polarity_contradicted(header):
+        yield "polarity: Photometric Interpretation and Presentation LUT Shape contradict"
+    # Rotation and flip tell what was done to the detector's picture before it was stored (PS3.3
+    # C.8.11.4): a frontal view may need either to stand right. Patient Orientation tells the
+    # result, so they count only where it is absent, and then nobody knows the side.
+    if not any(header.texts("PatientOrientation")) and _is_turned_after_detector(header):
+        yield "turned or flipped after the detector, without Patient Orientation"
+
+
+def _is_turned_after_detector(header: Header) -> bool:
+    is_flipped = header.text("FieldOfViewHorizontalFlip").upper() == "YES"
+    return is_flipped or any(
+        degrees % 360 != 0 for degrees in header.numbers("FieldOfViewRotation")
     )
 
 

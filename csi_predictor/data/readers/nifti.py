@@ -26,6 +26,9 @@ _COLOURS = (128, 2304)
 _MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}
 _LPS = np.array([-1.0, -1.0, 1.0])
 """Signs that turn NIfTI's axes (right, anterior, superior) into DICOM's."""
+_DOWN = (0, 1, -1)
+"""Sign of 'down the picture' along each of LPS: towards the back, towards the feet."""
+_Turned = tuple[NDArray[Any], tuple[int, ...], bool]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,10 +59,11 @@ def read_nifti(source: Source) -> Image:
 
     A volume is turned to LPS. A picture, (x, y) or with one axis of length 1, is turned so: the
     axis that runs across the patient becomes the columns; columns that run towards the patient's
-    right are reversed, so that the right side lies on the image's left; rows that run upwards are
-    reversed, so that they run down. Rows along front and back stay as stored, because that is how
-    SimpleITK writes a picture that has no third direction. A file without orientation codes stays
-    as stored in all.
+    right are reversed, so that the right side lies on the image's left; rows that run towards the
+    head or the front are reversed, so that they run down. A picture without a third direction lies
+    in the plane of left and front, where down is towards the back: so SimpleITK writes it row by
+    row from the top, and dcm2niix from the bottom. A file without orientation codes stays as
+    stored in all. The facts' notes say when something was turned.
 
     NaN and infinite pixels are padding. The NIfTI scale (`scl_slope`) is left to the intensity, as
     DICOM's rescale is.
@@ -75,7 +79,7 @@ def read_nifti(source: Source) -> Image:
     shape = _shape(header, source)
     stored = _stored(content, header, shape, source)
     axes = _axes(header, len(shape))
-    turned, file_axes = _turned(stored, axes)
+    turned, file_axes, is_turned = _turned(stored, axes)
     padding = None
     if stored.dtype.kind == "f" and not np.isfinite(turned).all():
         padding = ~np.isfinite(turned)
@@ -93,6 +97,7 @@ def read_nifti(source: Source) -> Image:
             decoder="csi_predictor nifti",
             rows=turned.shape[-2],
             columns=turned.shape[-1],
+            notes=("turned by its affine",) if is_turned else (),
         ),
     )
 
@@ -215,45 +220,42 @@ def _rotation(header: _Header) -> NDArray[np.float64]:
     return rotation
 
 
-def _turned(
-    stored: NDArray[Any], axes: NDArray[np.float64] | None
-) -> tuple[NDArray[Any], tuple[int, ...]]:
-    """The pixels in display orientation, and the file axis that each of their axes is."""
+def _turned(stored: NDArray[Any], axes: NDArray[np.float64] | None) -> _Turned:
+    """The pixels in display orientation, the file axis of each axis, and whether they moved."""
     kept = [axis for axis, length in enumerate(stored.shape[::-1]) if length > 1]
     is_picture = stored.ndim == 2 or len(kept) == 2
     names = kept if is_picture and stored.ndim == 3 else list(range(stored.ndim))
     pixels = stored.reshape([stored.shape[::-1][axis] for axis in reversed(names)])
     if axes is None:
-        return pixels, tuple(reversed(names))
+        return pixels, tuple(reversed(names)), False
     directions = axes[names]
     return _picture(pixels, names, directions) if is_picture else _volume(pixels, directions)
 
 
-def _picture(
-    pixels: NDArray[Any], names: list[int], directions: NDArray[np.float64]
-) -> tuple[NDArray[Any], tuple[int, ...]]:
+def _picture(pixels: NDArray[Any], names: list[int], directions: NDArray[np.float64]) -> _Turned:
     main = np.abs(directions).argmax(axis=1)  # 0 left, 1 posterior, 2 superior
-    if main[1] == 0 or (main[0] == 2 and main[1] == 1):
+    is_on_its_side = main[1] == 0 or (main[0] == 2 and main[1] == 1)
+    if is_on_its_side:
         pixels, names, directions = pixels.T, names[::-1], directions[::-1]
         main = main[::-1]
-    if main[0] == 0 and directions[0, 0] < 0:
+    is_mirrored = main[0] == 0 and directions[0, 0] < 0
+    if is_mirrored:
         pixels = pixels[:, ::-1]
-    if main[1] == 2 and directions[1, 2] > 0:
+    is_upside_down = main[1] != 0 and directions[1, main[1]] * _DOWN[main[1]] < 0
+    if is_upside_down:
         pixels = pixels[::-1]
-    return pixels, (names[1], names[0])
+    return pixels, (names[1], names[0]), bool(is_on_its_side or is_mirrored or is_upside_down)
 
 
-def _volume(
-    pixels: NDArray[Any], directions: NDArray[np.float64]
-) -> tuple[NDArray[Any], tuple[int, ...]]:
+def _volume(pixels: NDArray[Any], directions: NDArray[np.float64]) -> _Turned:
     x, y, z = max(
         permutations(range(3)),
         key=lambda order: sum(abs(directions[order[axis], axis]) for axis in range(3)),
     )
-    for target, axis in enumerate((x, y, z)):
-        if directions[axis, target] < 0:
-            pixels = np.flip(pixels, 2 - axis)
-    return pixels.transpose(2 - z, 2 - y, 2 - x), (z, y, x)
+    reversed_axes = [axis for target, axis in enumerate((x, y, z)) if directions[axis, target] < 0]
+    pixels = np.flip(pixels, tuple(2 - axis for axis in reversed_axes))
+    is_turned = bool(reversed_axes) or (x, y, z) != (0, 1, 2)
+    return pixels.transpose(2 - z, 2 - y, 2 - x), (z, y, x), is_turned
 
 
 def _spacing_mm(header: _Header, file_axes: tuple[int, ...]) -> tuple[float, ...] | None:

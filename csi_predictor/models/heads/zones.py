@@ -15,8 +15,8 @@ _RARE = -2.0
 
 _FIRST_THRESHOLD = -2.0
 _FIRST_GAP = 2.0
-"""An inner grade is at most 2 sigmoid(gap / 2) - 1 likely: 0.46 here, 0.64 (as two readers agree) at
-a gap of 3."""
+"""An inner grade is at most 2 sigmoid(gap / 2) - 1 likely: 0.46 here, and 0.64, as two readers
+agree, at a gap of 3."""
 
 _THRESHOLD_RATE = 10.0
 """Three numbers for the whole head must travel logits while weights travel hundredths: with the

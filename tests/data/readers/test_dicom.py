@@ -10,6 +10,7 @@ import SimpleITK
 from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.data import get_testdata_file
+from pydicom.datadict import tag_for_keyword
 
 from csi_predictor.data.readers import read_image, read_patient_id
 from csi_predictor.errors import ImageError
@@ -122,6 +123,56 @@ def test_signed_padding_is_read_as_signed(write_dicom: WriteDicom) -> None:
     stored = np.array([[-2000, 5], [7, 9]], np.int16)
     path = write_dicom(stored, BitsStored=16, PixelPaddingValue=-2000)
     np.testing.assert_array_equal(read_image(path).padding, stored == -2000)
+
+
+def _rewritten(path: Path, representation: str, **values: int) -> Path:
+    """The file with its padding attributes in a value representation of the test's choice."""
+    dataset = pydicom.dcmread(path)
+    for keyword, value in values.items():
+        tag = tag_for_keyword(keyword)
+        assert tag is not None
+        dataset[tag] = pydicom.DataElement(tag, representation, value)
+    dataset.save_as(path)
+    return path
+
+
+def test_padding_written_unsigned_beside_signed_pixels_is_masked(write_dicom: WriteDicom) -> None:
+    # by hand: 63488 - 2^16 = -2048 and 63490 - 2^16 = -2046
+    stored = np.array([[-2048, -2047], [-2045, 9]], np.int16)
+    path = _rewritten(write_dicom(stored, BitsStored=16), "US", PixelPaddingValue=63488)
+    np.testing.assert_array_equal(read_image(path).padding, [[True, False], [False, False]])
+    _rewritten(path, "US", PixelPaddingRangeLimit=63490)
+    np.testing.assert_array_equal(read_image(path).padding, [[True, True], [False, False]])
+
+
+def test_padding_written_signed_beside_unsigned_pixels_is_masked(write_dicom: WriteDicom) -> None:
+    # by hand: -2048 + 2^16 = 63488
+    stored = np.array([[63488, 2048], [0, 65535]], np.uint16)
+    path = _rewritten(write_dicom(stored, BitsStored=16), "SS", PixelPaddingValue=-2048)
+    np.testing.assert_array_equal(read_image(path).padding, [[True, False], [False, False]])
+
+
+@pytest.mark.parametrize(
+    ("attributes", "is_noted"),
+    [
+        ({}, False),
+        ({"FieldOfViewRotation": 0, "FieldOfViewHorizontalFlip": "NO"}, False),
+        ({"FieldOfViewRotation": 0, "FieldOfViewHorizontalFlip": "YES"}, True),
+        ({"FieldOfViewRotation": 180, "FieldOfViewHorizontalFlip": "NO"}, True),
+        ({"FieldOfViewHorizontalFlip": "YES", "PatientOrientation": ["L", "F"]}, False),
+        ({"FieldOfViewHorizontalFlip": "YES", "PatientOrientation": ["", ""]}, True),
+    ],
+)
+def test_a_turn_after_the_detector_is_noted_unless_patient_orientation_tells_the_result(
+    write_dicom: WriteDicom,
+    chest: NDArray[np.uint16],
+    attributes: dict[str, Any],
+    is_noted: bool,
+) -> None:
+    image = read_image(write_dicom(chest, **attributes))
+    note = "turned or flipped after the detector, without Patient Orientation"
+    assert image.facts.notes == ((note,) if is_noted else ())
+    np.testing.assert_array_equal(image.pixels, chest)
 
 
 def test_the_facts_say_where_the_picture_came_from(

@@ -57,9 +57,28 @@ def test_columns_towards_the_patients_right_are_reversed(tmp_path: Path) -> None
     np.testing.assert_array_equal(read_image(path).pixels, PICTURE[:, ::-1])
 
 
-def test_rows_towards_the_front_stay_as_stored(tmp_path: Path) -> None:
-    path = _written(tmp_path / "x.nii", PICTURE, [[1, 0], [0, -1]])
+def test_rows_towards_the_front_are_reversed_as_dcm2niix_stores_them(tmp_path: Path) -> None:
+    # dcm2niix: x to the patient's left as in the DICOM file, rows from the bottom up.
+    path = _written(tmp_path / "x.nii", PICTURE[::-1], [[1, 0], [0, -1]])
     np.testing.assert_array_equal(read_image(path).pixels, PICTURE)
+
+
+@pytest.mark.parametrize("axes", ["LPS", "RAS", "RPS", "LAS", "PLS", "ARS"])
+def test_a_single_slice_comes_back_whichever_way_simpleitk_turns_it(
+    tmp_path: Path, axes: str
+) -> None:
+    turned = SimpleITK.DICOMOrient(SimpleITK.GetImageFromArray(PICTURE[None]), axes)
+    SimpleITK.WriteImage(turned, str(tmp_path / "x.nii"))
+    image = read_image(tmp_path / "x.nii")
+    np.testing.assert_array_equal(image.pixels, PICTURE)
+    assert image.facts.notes == (() if axes == "LPS" else ("turned by its affine",))
+
+
+def test_a_picture_taken_as_stored_has_no_note(tmp_path: Path) -> None:
+    path = _written(tmp_path / "x.nii", PICTURE, [[-1, 0], [0, -1]])
+    assert read_image(path).facts.notes == ("turned by its affine",)
+    assert read_image(_edited(path, 252, "2h", 0, 0)).facts.notes == ()
+    assert read_image(_written(tmp_path / "y.nii", PICTURE)).facts.notes == ()
 
 
 def test_rows_upwards_are_reversed_in_a_coronal_picture(tmp_path: Path) -> None:
