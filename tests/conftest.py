@@ -1,6 +1,6 @@
 """Fixtures that several rooms' tests share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import torch
+from loguru import logger
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmwrite, uid
 from pydicom.dataset import FileMetaDataset
@@ -37,6 +38,13 @@ def shared_weights() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared weights aren't beside the project")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_sinks_left() -> Iterator[None]:
+    """Drop the log sinks that a command under test has opened on its captured streams."""
+    yield
+    logger.remove()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -21,8 +21,8 @@ def logits(outputs: int) -> torch.Tensor:
 
 
 def test_auto_follows_the_head() -> None:
-    assert loss_of("ordinal") == ordinal(logits(4), TARGETS, unknown_weight=0.3).item()
-    expected = cross_entropy(logits(5), TARGETS, unknown_weight=0.3).item()
+    assert loss_of("ordinal") == ordinal(logits(4), TARGETS, unknown_weight=1.0).item()
+    expected = cross_entropy(logits(5), TARGETS, unknown_weight=1.0).item()
     assert loss_of("softmax") == expected
 
 
@@ -36,7 +36,7 @@ def test_the_keys_reach_the_loss() -> None:
 def test_focal_takes_gamma_and_alpha(head: str, outputs: int) -> None:
     alpha = (1.0, 2.0, 3.0, 4.0)
     expected = focal(
-        logits(outputs), TARGETS, head=head, gamma=1.5, alpha=alpha, unknown_weight=0.3
+        logits(outputs), TARGETS, head=head, gamma=1.5, alpha=alpha, unknown_weight=1.0
     )
     found = loss_of(head, loss="focal", focal_gamma=1.5, focal_alpha=alpha)
     assert found == expected.item()

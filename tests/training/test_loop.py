@@ -173,7 +173,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_loop import make_loop
-make_loop(Path(sys.argv[2]), before=lambda: time.sleep(0.05), interval_s=0.1).run()
+make_loop(Path(sys.argv[2]), before=lambda: time.sleep(0.2), interval_s=0.1).run()
 """
 
 
@@ -188,7 +188,7 @@ def test_kill_9_in_mid_epoch_resumes_to_equal_bits(tmp_path: Path) -> None:
     deadline = time.monotonic() + 120
     while not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    time.sleep(0.25)  # some more batches, and perhaps checkpoints, of the unfinished training
+    time.sleep(0.5)  # some more batches, and perhaps checkpoints, of the unfinished training
     process.kill()
     process.wait()
     state = StateStore(folder, interval_s=1).load()
