@@ -102,6 +102,13 @@ class Loop:
         self.position = Position(**state["position"])
         self.history = state["history"]
         set_random_state(state["random"])
+        if state["num_threads"] != torch.get_num_threads():
+            logger.warning(
+                "{}began with {} threads and goes on with {}: equal to rounding, not to the bit",
+                self.name,
+                state["num_threads"],
+                torch.get_num_threads(),
+            )
         if self.position.is_finished:
             logger.info("{}training is finished already", self.name)
         else:
@@ -119,6 +126,7 @@ class Loop:
             "position": vars(self.position),
             "history": self.history,
             "random": random_state(),
+            "num_threads": torch.get_num_threads(),
         }
         self.store.save(state)
 

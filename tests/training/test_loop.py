@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from loguru import logger
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -171,6 +172,8 @@ def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
 SCRIPT = """
 import sys, time
 from pathlib import Path
+import torch
+torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[1])
 from test_loop import make_loop
 make_loop(Path(sys.argv[2]), before=lambda: time.sleep(0.2), interval_s=0.1).run()
@@ -195,6 +198,18 @@ def test_kill_9_in_mid_epoch_resumes_to_equal_bits(tmp_path: Path) -> None:
     assert state is not None
     assert not state["position"]["is_finished"]
     assert_equal_bits(dict(make_loop(folder).run()), dict(expected))
+
+
+def test_another_number_of_threads_is_warned_of(tmp_path: Path) -> None:
+    make_loop(tmp_path, n_epochs=1).run()
+    path = tmp_path / "checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    torch.save({**state, "num_threads": 64}, path)
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}")
+    make_loop(tmp_path, n_epochs=1).run()
+    logger.remove(sink)
+    assert any("began with 64 threads and goes on with 1: equal to rounding" in s for s in lines)
 
 
 def test_a_loss_that_is_not_finite_names_the_files(tmp_path: Path) -> None:
