@@ -88,6 +88,10 @@ class ModelSection(Section):
     head: Annotated[choices.Head, Word] = key(
         "ordinal", "ordinal (cumulative link) or softmax over the grades; both say ungradable"
     )
+    thresholds: Annotated[choices.Thresholds, Word] = key(
+        "learned",
+        "of HEAD = ordinal: learned = better calibrated; even = fixed, for a few hundred images",
+    )
     zone_focus: Annotated[choices.ZoneFocus, Word] = key(
         "pooling",
         "none = one pooled vector; pooling = each zone pools its own part of the feature map; "

@@ -136,6 +136,7 @@ def _build_classifier(spec: ModelSpec, feature_dim: int) -> nn.Module:
         feature_dim * 2 if has_context else feature_dim,
         kind=spec.head,
         dropout_rate=spec.dropout_rate,
+        learn_thresholds=spec.thresholds == "learned",
         share_zones=spec.zone_focus != "none",
         num_zones=len(spec.target_spec.names),
     )
@@ -157,6 +158,7 @@ def _read_spec(config: Config, architecture: Architecture) -> ModelSpec:
         architecture=architecture.name,
         input_spec=_read_input_spec(config, architecture),
         head=section.head,
+        thresholds=section.thresholds,
         zone_focus=section.zone_focus,
         masking_strategy=section.masking_strategy,
         attention_strength=section.attention_strength,

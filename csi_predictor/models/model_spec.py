@@ -8,6 +8,7 @@ from csi_predictor.specs import InputSpec, TargetSpec
 
 Head = Literal["ordinal", "softmax", "linear"]
 ZoneFocus = Literal["none", "pooling", "masking"]
+Thresholds = Literal["learned", "even"]
 MaskingStrategy = Literal["attention", "zero"]
 
 
@@ -20,6 +21,7 @@ class ModelSpec:
         input_spec: The picture that it takes, final.
         target_spec: What it answers.
         head: `ordinal` or `softmax` for zones; `linear` gives one logit for each target name.
+        thresholds: Of an ordinal head: learned, or even, all grades alike at score 0.
         zone_focus: How a zone sees its own part of the picture; `none` for a linear head.
         masking_strategy: Of `zone_focus` masking.
         attention_strength: s of masking strategy attention: zone * s + (1 - zone) * (1 - s).
@@ -34,6 +36,7 @@ class ModelSpec:
     input_spec: InputSpec
     target_spec: TargetSpec = field(default_factory=TargetSpec)
     head: Head = "ordinal"
+    thresholds: Thresholds = "learned"
     zone_focus: ZoneFocus = "pooling"
     masking_strategy: MaskingStrategy = "attention"
     attention_strength: float = 0.7

@@ -18,6 +18,9 @@ _FIRST_GAP = 2.0
 """An inner grade is at most 2 sigmoid(gap / 2) - 1 likely: 0.46 here, and 0.64, as two readers
 agree, at a gap of 3."""
 
+_EVEN_GAP = 1.0986
+"""logit(3/4): thresholds -gap, 0, gap make all four grades alike at score 0."""
+
 _THRESHOLD_RATE = 10.0
 """Three numbers for the whole head must travel logits while weights travel hundredths: with the
 weights' own rate the gaps stay where they began, and the grades underconfident."""
@@ -34,6 +37,9 @@ class ZoneClassifier(nn.Module):
         in_features: F.
         kind: `ordinal` or `softmax`.
         dropout_rate: Of the pooled features.
+        learn_thresholds: False = thresholds stay where all four grades are alike at score 0. Three
+            fewer numbers to overfit: on few images learnt gaps grow with the fit, and unseen
+            scores, which lie closer together, then miss the outer grades.
         share_zones: True = one projection for all zones (their features are pooled from their own
             part of the picture, so one meaning of a feature serves all); biases stay their own.
         num_zones: Z.
@@ -46,6 +52,7 @@ class ZoneClassifier(nn.Module):
         kind: ZoneHead,
         dropout_rate: float,
         share_zones: bool,
+        learn_thresholds: bool = True,
         num_zones: int = len(ZONES),
     ) -> None:
         super().__init__()
@@ -56,9 +63,12 @@ class ZoneClassifier(nn.Module):
         self.weight = nn.Parameter(torch.randn(projections, outputs, in_features) * _WEIGHT_STD)
         self.bias = nn.Parameter(torch.zeros(num_zones, outputs))
         if kind == "ordinal":
-            self.first_threshold = nn.Parameter(torch.tensor([_FIRST_THRESHOLD / _THRESHOLD_RATE]))
-            raw_gap = torch.tensor(_FIRST_GAP).expm1().log()  # the inverse of softplus
-            self.raw_gaps = nn.Parameter((raw_gap / _THRESHOLD_RATE).repeat(NUM_GRADES - 2))
+            first = _FIRST_THRESHOLD if learn_thresholds else -_EVEN_GAP
+            gap = torch.tensor(_FIRST_GAP if learn_thresholds else _EVEN_GAP)
+            raw_gap = gap.expm1().log()  # the inverse of softplus
+            keep = nn.Parameter if learn_thresholds else nn.Buffer
+            self.first_threshold = keep(torch.tensor([first / _THRESHOLD_RATE]))
+            self.raw_gaps = keep((raw_gap / _THRESHOLD_RATE).repeat(NUM_GRADES - 2))
             with torch.no_grad():
                 self.bias[:, -1] = _RARE
 

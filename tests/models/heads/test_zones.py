@@ -17,6 +17,14 @@ def test_an_untrained_ordinal_head_is_undecided_and_finds_zones_gradable() -> No
     assert probabilities.ungradable.max() < 0.2
 
 
+def test_even_thresholds_find_all_grades_alike_and_never_move() -> None:
+    head = classifier(learn_thresholds=False)
+    probabilities = zone_probabilities(head(torch.zeros(1, 6, 8)), "ordinal")
+    torch.testing.assert_close(probabilities.grades, torch.full((1, 6, 4), 0.25), atol=1e-4, rtol=0)
+    assert {name for name, _ in head.named_parameters()} == {"weight", "bias"}
+    assert {"first_threshold", "raw_gaps"} <= head.state_dict().keys()
+
+
 def test_thresholds_rise_whatever_their_parameters() -> None:
     head = classifier()
     torch.nn.init.normal_(head.raw_gaps)
