@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from csi_predictor.config import load_config
     from csi_predictor.inference.bundle import load_bundle
-    from csi_predictor.models.build import build_model, create_model
+    from csi_predictor.models.build import build_model
+    from csi_predictor.models.create import create_model
 
 __all__ = ["build_model", "create_model", "load_bundle", "load_config"]
 
 _HOMES = {
     "load_config": "csi_predictor.config",
     "build_model": "csi_predictor.models.build",
-    "create_model": "csi_predictor.models.build",
+    "create_model": "csi_predictor.models.create",
     "load_bundle": "csi_predictor.inference.bundle",
 }
 

@@ -17,6 +17,8 @@ Fit = Literal["stretch", "letterbox", "crop"]
 Interpolation = Literal["bilinear", "bicubic", "lanczos"]
 VoiRule = Literal["window", "ignore"]
 ZoneHead = Literal["ordinal", "softmax"]
+Pooling = Literal["auto", "cls", "mean"]
+Task = Literal["csi", "multiclass", "multilabel", "regression", "change", "reconstruction"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +74,11 @@ class TargetSpec:
 
     Attributes:
         task: The kind of answer; `csi` is six zones graded 0-3 or ungradable.
-        names: One per answer, in the order of the target vector.
+        names: One per answer, in the order of the target vector; of `multiclass` one per class.
         num_classes: Grades of one answer (ungradable not counted).
     """
 
-    task: str = "csi"
+    task: Task = "csi"
     names: tuple[str, ...] = ZONES
     num_classes: int = NUM_GRADES
 

@@ -32,7 +32,8 @@ ROOMS = {
     "training": {"config", "data", "models", "losses", "metrics", "inference"},
     "evaluation": {"config", "data", "metrics", "inference"},
     "scoring": {"config", "data", "inference"},
-    "reporting": {"metrics", "inference", "evaluation", "scoring"},
+    "benchmarking": {"config", "data", "models", "training", "inference"},
+    "reporting": {"metrics", "inference", "evaluation", "scoring", "benchmarking"},
 }
 NOT_PURE = {"metrics": {"torch"}, "config": {"torch", "numpy", "timm"}}
 TOP = {"modes", "cli", "checks", "run_folder", "workflows", "__init__"}

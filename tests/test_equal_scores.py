@@ -15,7 +15,7 @@ from pydicom import uid
 
 from csi_predictor.cli import main
 from csi_predictor.inference.bundle import save_bundle
-from csi_predictor.models.build import create_model
+from csi_predictor.models.create import create_model
 from csi_predictor.specs import ZONES
 
 WHITE = 4095

@@ -43,12 +43,78 @@ def _found(config: Config) -> Architecture | None:
         return None  # reported by _architecture_name
 
 
-def _volumes_with_images(config: Config, place: Place) -> Iterator[str]:
-    architecture = _found(config)
-    if architecture is not None and architecture.dimensions == 3:
+def _input_kind(config: Config, place: Place) -> Iterator[str]:
+    architecture, data = _found(config), config.data
+    if architecture is None:
+        return
+    kind = _kind(architecture)
+    if kind != _SOURCE_KINDS[data.source]:
         yield (
-            f"{place('MODEL', 'MODEL_ARCH')}: a network for volumes, but "
-            f"[DATA] SOURCE = {config.data.source} gives images: choose a 2D network"
+            f"{place('MODEL', 'MODEL_ARCH')}: {_KIND_NAMES[kind]}, but [DATA] SOURCE = "
+            f"{data.source} gives {_SOURCE_KINDS[data.source]}: choose a network for "
+            f"{_SOURCE_KINDS[data.source]}, or another source"
+        )
+    elif data.task == "csi" and kind != "images":
+        yield (
+            f"{place('DATA', 'TASK')}: six zones are of one radiograph, found a network for "
+            f"{kind}: expected another task"
+        )
+
+
+def _kind(architecture: Architecture) -> str:
+    if architecture.dimensions == 3:
+        return "volumes"
+    return "pairs" if architecture.num_images == 2 else "images"
+
+
+def _head(config: Config, place: Place) -> Iterator[str]:
+    is_zoned = config.data.task == "csi"
+    if config.model.head != "auto" and is_zoned != (config.model.head in ("ordinal", "softmax")):
+        expected = "auto, ordinal or softmax" if is_zoned else "auto, linear, map or projection"
+        yield f"{place('MODEL', 'HEAD')}: of TASK = {config.data.task}: expected {expected}"
+
+
+def _labels(config: Config, place: Place) -> Iterator[str]:
+    architecture, data = _found(config), config.data
+    if data.task not in ("multiclass", "multilabel"):
+        if data.labels:
+            yield f"{place('DATA', 'LABELS')}: not read by TASK = {data.task}: leave it empty"
+    elif not data.labels and (architecture is None or not architecture.labels):
+        yield f"{place('DATA', 'LABELS')}: empty: TASK = {data.task} needs the answers' names"
+    if len(set(data.labels)) != len(data.labels):
+        yield f"{place('DATA', 'LABELS')}: a name stands there twice"
+
+
+def _volume_shape(config: Config, place: Place) -> Iterator[str]:
+    architecture, shape = _found(config), config.data.volume_shape
+    if shape and (len(shape) != 3 or min(shape) < 1):
+        yield f"{place('DATA', 'VOLUME_SHAPE')}: expected three numbers above 0: D, H, W"
+    if architecture is None:
+        return
+    if shape and architecture.dimensions != 3:
+        yield f"{place('DATA', 'VOLUME_SHAPE')}: {architecture.name} takes images: leave it empty"
+    if architecture.dimensions == 3 and config.model.image_size != "auto":
+        yield (
+            f"{place('MODEL', 'IMAGE_SIZE')}: {architecture.name} takes volumes: set "
+            "[DATA] VOLUME_SHAPE = D, H, W instead"
+        )
+
+
+def _official_processor(config: Config, place: Place) -> Iterator[str]:
+    model, architecture = config.model, _found(config)
+    if not model.use_official_processor or architecture is None:
+        return
+    if architecture.family != "raddino":
+        yield (
+            f"{place('MODEL', 'USE_OFFICIAL_PROCESSOR')}: {architecture.name} has none: expected "
+            "false, or MODEL_ARCH = raddino"
+        )
+    if model.image_size != "auto":
+        yield f"{place('MODEL', 'IMAGE_SIZE')}: the official processor's is fixed: expected auto"
+    if config.data.fit != "auto" or config.data.normalization_strategy != "auto":
+        yield (
+            f"{place('MODEL', 'USE_OFFICIAL_PROCESSOR')}: sets size, fit and normalisation: "
+            "expected [DATA] FIT = auto and NORMALIZATION_STRATEGY = auto"
         )
 
 
@@ -56,7 +122,7 @@ def _weights(config: Config, place: Place) -> Iterator[str]:
     model, architecture = config.model, _found(config)
     if model.pretrained and model.weights is not None:
         yield f"{place('MODEL', 'WEIGHTS')}: contradicts PRETRAINED = true: keep one of the two"
-    if model.pretrained and architecture is not None and architecture.timm_name is None:
+    if model.pretrained and architecture is not None and not architecture.has_published_weights:
         yield (
             f"{place('MODEL', 'PRETRAINED')}: {architecture.name} has no published weights: "
             "expected false, or WEIGHTS with a file of your own"
@@ -69,7 +135,10 @@ def _in_channels(config: Config, place: Place) -> Iterator[str]:
 
 
 def _ordinal_loss(config: Config, place: Place) -> Iterator[str]:
-    if config.training.loss in ("ordinal", "cumulative") and config.model.head != "ordinal":
+    if config.training.loss in ("ordinal", "cumulative") and config.model.head not in (
+        "auto",
+        "ordinal",
+    ):
         yield (
             f"{place('TRAINING', 'LOSS')}: needs [MODEL] HEAD = ordinal, found "
             f"{config.model.head}: expected auto, cross_entropy or focal"
@@ -82,7 +151,7 @@ def _source(config: Config, place: Place) -> Iterator[str]:
         for name in ("DATA_DIR", "LABELS_CSV"):
             if getattr(data, name.lower()) is None:
                 yield f"{place('DATA', name)}: empty: [DATA] SOURCE = csv needs it"
-    elif data.labels_csv is not None:
+    elif data.source == "phantom" and data.labels_csv is not None:
         yield f"{place('DATA', 'LABELS_CSV')}: not read by SOURCE = phantom: set SOURCE = csv"
 
 
@@ -152,10 +221,20 @@ def _risk(config: Config, place: Place) -> Iterator[str]:
         )
 
 
+_SOURCE_KINDS = {"phantom": "images", "csv": "images", "volumes": "volumes", "pairs": "pairs"}
+_KIND_NAMES = {
+    "images": "a network for single images",
+    "volumes": "a network for volumes",
+    "pairs": "a network for pairs of images",
+}
 _ARCHITECTURE = ("MODEL.MODEL_ARCH", "MODEL.VARIANT")
 _RULES = (
     (_ARCHITECTURE, _architecture_name),
-    ((*_ARCHITECTURE, "DATA.SOURCE"), _volumes_with_images),
+    ((*_ARCHITECTURE, "DATA.SOURCE", "DATA.TASK"), _input_kind),
+    (("MODEL.HEAD", "DATA.TASK"), _head),
+    ((*_ARCHITECTURE, "DATA.LABELS", "DATA.TASK"), _labels),
+    ((*_ARCHITECTURE, "DATA.VOLUME_SHAPE", "MODEL.IMAGE_SIZE"), _volume_shape),
+    ((*_ARCHITECTURE, "MODEL.USE_OFFICIAL_PROCESSOR", "MODEL.IMAGE_SIZE"), _official_processor),
     ((*_ARCHITECTURE, "MODEL.PRETRAINED", "MODEL.WEIGHTS"), _weights),
     (("MODEL.IN_CHANNELS",), _in_channels),
     (("TRAINING.LOSS", "MODEL.HEAD"), _ordinal_loss),

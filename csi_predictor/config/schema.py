@@ -19,7 +19,7 @@ from csi_predictor.config.fields import (
     key,
     upper_case,
 )
-from csi_predictor.specs import Fit, VoiRule
+from csi_predictor.specs import Fit, Pooling, VoiRule, ZoneHead
 
 Strength = Annotated[choices.Auto | Annotated[float, Field(ge=0)], Word]
 Share = Annotated[choices.Auto | Annotated[float, Field(ge=0, le=1)], Word]
@@ -67,11 +67,21 @@ class ModelSection(Section):
     weights: OptionalPath = key(
         None, "a local .safetensors (or weights-only .pt/.pth) file for the encoder; empty = none"
     )
+    use_official_processor: bool = key(
+        False, "true = the network's own published image processor (raddino), from its own file"
+    )
     image_size: Annotated[choices.Auto | Annotated[int, Field(ge=16, le=4096)], Word] = key(
         "auto", "edge of the square input, pixels; auto = the architecture's own"
     )
     in_channels: Annotated[choices.Auto | Annotated[int, Field(ge=1, le=3)], Word] = key(
         "auto", "1 or 3; a pretrained 3-channel first layer becomes 1 by summing; auto = its own"
+    )
+    patch_size: Annotated[choices.Auto | Annotated[int, Field(ge=1, le=64)], Word] = key(
+        "auto", "of a vision transformer, pixels or voxels; auto = its own"
+    )
+    pooling: Annotated[Pooling, Word] = key(
+        "auto",
+        "of the whole picture: mean, cls (a transformer's class token); auto = the network's own",
     )
     feature_levels: int = key(
         1,
@@ -86,7 +96,12 @@ class ModelSection(Section):
     drop_path_rate: float = key(0.0, "stochastic depth of the encoder, where it has it", ge=0, lt=1)
     gradient_checkpointing: bool = key(False, "true = recompute activations: slower, less memory")
     head: Annotated[choices.Head, Word] = key(
-        "ordinal", "ordinal (cumulative link) or softmax over the grades; both say ungradable"
+        "auto",
+        "of TASK = csi: ordinal (cumulative link) or softmax, both say ungradable; of other tasks: "
+        "linear, map, projection; auto = ordinal, linear or map",
+    )
+    head_hidden: Annotated[choices.Auto | Annotated[int, Field(ge=0)], Word] = key(
+        "auto", "width of a linear head's hidden layer; 0 = none; auto = as published"
     )
     thresholds: Annotated[choices.Thresholds, Word] = key(
         "learned",
@@ -104,14 +119,27 @@ class ModelSection(Section):
         0.7, "of MASKING_STRATEGY = attention: zone*s + (1-zone)*(1-s)", ge=0.5, le=1
     )
 
+    @property
+    def zone_head(self) -> ZoneHead:
+        """HEAD of six zones, with auto decided."""
+        return "softmax" if self.head == "softmax" else "ordinal"
+
 
 class DataSection(Section):
     """Where images and grades come from and how an image becomes the network's input."""
 
-    task: Annotated[choices.Task, Word] = key("csi", "what is learnt: csi = six zones, 0-3 each")
-    source: Annotated[choices.Source, Word] = key(
-        "phantom", "phantom = the embedded procedural radiographs; csv = your own table and images"
+    task: Annotated[choices.Task, Word] = key(
+        "csi",
+        "what is answered: csi = six zones, 0-3 each; networks for the others can be built and "
+        "benchmarked, training knows csi",
     )
+    source: Annotated[choices.Source, Word] = key(
+        "phantom",
+        "phantom = the embedded procedural radiographs; csv = your own table and images; "
+        "volumes, pairs = what 3D and change networks take, not yet read by training",
+    )
+    labels: Names = key((), "names of the answers of TASK = multiclass or multilabel")
+    volume_shape: Counts = key((), "D, H, W of a 3D network's input, voxels; empty = its own")
     phantom_dir: Path = key(Path("data/phantom"), "folder of SOURCE = phantom's images; reused")
     data_dir: OptionalPath = key(None, "folder of images, searched below it; for SOURCE = csv")
     labels_csv: OptionalPath = key(None, "the labels table, a file; for SOURCE = csv")
@@ -275,6 +303,25 @@ class ScoringSection(Section):
     allow_secondary_capture: bool = key(False, "true = also score Secondary Capture images")
 
 
+class BenchmarkSection(Section):
+    """`--mode benchmark`: what networks and engines cost on this machine."""
+
+    archs: Names = key(
+        ("custom1", "resnet50", "densenet121", "efficientnet_b0"),
+        "names of `--mode models`, comma-separated; 2d, 3d or all = every row of that kind",
+    )
+    models: Paths = key((), "bundle folders to measure too, with their QWK in the picture")
+    engines: Names = key(
+        ("eager", "channels_last"),
+        "of eager, channels_last, compile, openvino, onnx; each with -bf16 added for bfloat16",
+    )
+    batch_sizes: Counts = key((1,), "images a pass, comma-separated")
+    image_sizes: Counts = key((), "edges, pixels, comma-separated; empty = each network's own")
+    runs: int = key(10, "timed rounds; engines and networks take turns in each", ge=1)
+    train: bool = key(False, "true = also time training steps")
+    timeout_s: float = key(600.0, "seconds that one row may take before it is given up", gt=0)
+
+
 class SynthesisSection(Section):
     """The embedded procedural radiographs."""
 
@@ -309,6 +356,7 @@ class Config(BaseModel):
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
     scoring: ScoringSection = ScoringSection()
+    benchmark: BenchmarkSection = BenchmarkSection()
     synthesis: SynthesisSection = SynthesisSection()
 
 

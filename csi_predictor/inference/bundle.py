@@ -23,9 +23,9 @@ from safetensors.torch import load_file, save_file
 from csi_predictor.errors import BundleError
 from csi_predictor.files import replaced, sha256_of, write_text
 from csi_predictor.inference.predict import TestTime
-from csi_predictor.models.assemble import CsiModel
-from csi_predictor.models.build import build_model_from_spec
+from csi_predictor.models.create import build_model_from_spec
 from csi_predictor.models.model_spec import ModelSpec
+from csi_predictor.models.staged import StagedModel
 from csi_predictor.versions import library_versions
 
 FORMAT = 1
@@ -70,7 +70,7 @@ class BundleFacts:
 class Bundle:
     """A loaded bundle: its networks in evaluation mode, on the CPU, and its facts."""
 
-    models: tuple[CsiModel, ...]
+    models: tuple[StagedModel, ...]
     facts: BundleFacts
     folder: Path
 
@@ -191,7 +191,7 @@ def _read_facts(folder: Path) -> BundleFacts:
 
 def _build_members(
     facts: BundleFacts, tensors: Mapping[str, torch.Tensor], folder: Path
-) -> tuple[CsiModel, ...]:
+) -> tuple[StagedModel, ...]:
     members = []
     for index in range(facts.num_members):
         prefix = f"member{index}."

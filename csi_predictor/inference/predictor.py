@@ -102,8 +102,8 @@ def load_predictor(
 
 def _zone_head(bundle: Bundle) -> ZoneHead:
     head = bundle.facts.spec.head
-    if head == "linear":
-        raise BundleError(f"{bundle.folder}: its head is linear: expected one that grades zones")
+    if head not in ("ordinal", "softmax"):
+        raise BundleError(f"{bundle.folder}: its head is {head}: expected one that grades zones")
     return head
 
 

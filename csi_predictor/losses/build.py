@@ -25,7 +25,7 @@ _NATURAL = {"ordinal": "ordinal", "softmax": "cross_entropy"}
 
 def build_loss(config: Config) -> ZoneLoss:
     """The loss that [TRAINING] LOSS names, for the head that [MODEL] HEAD names."""
-    head, section = config.model.head, config.training
+    head, section = config.model.zone_head, config.training
     name = _NATURAL[head] if section.loss == "auto" else section.loss
     arguments: dict[str, Any] = {
         "head": head,

@@ -1,21 +1,16 @@
-"""The one network class: an encoder, a pooling and a head, in one interface."""
+"""The network class of one image: an encoder, a pooling and a head, in one interface."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor, nn
 
-from csi_predictor.models.batch_norm import batch_norms
-from csi_predictor.models.encoder import Encoder, Stages
+from csi_predictor.models.encoder import Encoded, Encoder, Stages
 from csi_predictor.models.heads.masking import ZoneMasking
-from csi_predictor.models.heads.pooling import GlobalPooling
 from csi_predictor.models.model_spec import ModelSpec
-from csi_predictor.models.parameter_groups import group_parameters
-from csi_predictor.specs import InputSpec, TargetSpec
+from csi_predictor.models.staged import HEAD, StagedModel
 
-HEAD = "head"
-"""Name of the last stage."""
+HeadInput = Callable[[Sequence[Tensor]], Tensor | Sequence[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -23,7 +18,8 @@ class ModelOutput:
     """What a network gives.
 
     Attributes:
-        logits: (B, Z, 4) ordinal, (B, Z, 5) softmax, or (B, K) of a linear head.
+        logits: (B, Z, 4) ordinal, (B, Z, 5) softmax, (B, K) of a linear head, (B, K, H, W) of a
+            dense map, (B, P) of a projection.
         features: (B, F) pooled over the whole picture.
     """
 
@@ -31,22 +27,24 @@ class ModelOutput:
     features: Tensor
 
 
-class CsiModel(nn.Module):
+class CsiModel(StagedModel):
     """A network with the interface that every room relies on.
 
     Args:
-        backbone: Image -> feature maps.
-        pooling: Feature maps -> the features that the head takes.
-        classifier: Those features -> logits.
+        backbone: Image -> feature maps and one pooled vector.
+        pooling: Feature maps -> what the head takes; None = the backbone's pooled vector.
+        classifier: That -> logits.
         spec: What it was built from; a bundle saves it.
         masking: Image -> one image a zone, before the backbone; None = the image as it is.
     """
+
+    backbone: Encoder
 
     def __init__(
         self,
         backbone: Encoder,
         *,
-        pooling: nn.Module,
+        pooling: HeadInput | None,
         classifier: nn.Module,
         spec: ModelSpec,
         masking: ZoneMasking | None = None,
@@ -57,107 +55,44 @@ class CsiModel(nn.Module):
         self.classifier = classifier
         self.masking = masking
         self.spec = spec
-        self._global_pooling = GlobalPooling()
-        self._frozen_stages: frozenset[str] = frozenset()
-        self._keeps_statistics = False
 
     def forward(self, images: Tensor) -> ModelOutput:
-        """Normalised images (B, C, H, W) -> logits and pooled features."""
-        maps = self._forward_maps(images)
-        pooled = self.pooling(maps)
-        if self.masking is not None:
-            pooled = _split_zones(pooled, len(images))
-        return ModelOutput(self.classifier(pooled), self._pool_whole(maps, len(images)))
+        """Normalised images (B, C, H, W) or volumes (B, C, D, H, W) -> logits and features."""
+        encoded = self._encode(images)
+        head_input = encoded.pooled if self.pooling is None else self.pooling(encoded.maps)
+        if self.masking is not None and isinstance(head_input, Tensor):
+            head_input = _split_zones(head_input, len(images))
+        return ModelOutput(self.classifier(head_input), self._whole(encoded, len(images)))
 
     def extract_features(self, images: Tensor) -> Tensor:
-        """Normalised images (B, C, H, W) -> features (B, F), the mean over the whole picture."""
-        return self._pool_whole(self._forward_maps(images), len(images))
+        """Normalised images (B, C, H, W) or volumes -> features (B, F) of the whole picture."""
+        return self._whole(self._encode(images), len(images))
 
     @property
     def feature_dim(self) -> int:
         """F."""
         return self.backbone.feature_dim
 
-    @property
-    def input_spec(self) -> InputSpec:
-        """The picture that it takes."""
-        return self.spec.input_spec
-
-    @property
-    def target_spec(self) -> TargetSpec:
-        """What it answers."""
-        return self.spec.target_spec
-
     def stages(self) -> Stages:
         """Named parts from input to output, the head last; together they hold every parameter."""
         return (*self.backbone.stages(), (HEAD, self.classifier))
-
-    def parameter_groups(
-        self,
-        *,
-        learning_rate: float,
-        backbone_lr_factor: float = 1.0,
-        weight_decay: float = 0.0,
-        fine_tuning: str = "full",
-        layer_decay: float = 1.0,
-    ) -> list[dict[str, Any]]:
-        """Groups for an optimizer: see `models.parameter_groups.group_parameters`."""
-        names = {id(parameter): name for name, parameter in self.named_parameters()}
-        spared = {f"backbone.{name}" for name in self.backbone.no_weight_decay()}
-        return group_parameters(
-            self.stages(),
-            names,
-            spared,
-            learning_rate=learning_rate,
-            backbone_lr_factor=backbone_lr_factor,
-            weight_decay=weight_decay,
-            fine_tuning=fine_tuning,
-            layer_decay=layer_decay,
-        )
-
-    def freeze_stages(self, names: Collection[str]) -> None:
-        """Fix these stages, and only these: no gradients, dropout off, BatchNorm's statistics kept.
-
-        Raises:
-            ValueError: A name isn't one of `stages()`.
-        """
-        known = dict(self.stages())
-        unknown = sorted(set(names) - set(known))
-        if unknown:
-            raise ValueError(f"no stage {', '.join(unknown)}: expected one of {', '.join(known)}")
-        self._frozen_stages = frozenset(names)
-        for name, stage in known.items():
-            stage.requires_grad_(name not in self._frozen_stages)
-        self.train(self.training)
-
-    def freeze_batch_norm(self) -> None:
-        """Keep the backbone's BatchNorm statistics as they are; its scales still learn."""
-        self._keeps_statistics = True
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> "CsiModel":
-        """Training mode for all but what is frozen."""
-        super().train(mode)
-        for name, stage in self.stages():
-            if name in self._frozen_stages:
-                stage.eval()
-        if self._keeps_statistics:
-            for norm in batch_norms(self.backbone):
-                norm.eval()
-        return self
 
     def set_gradient_checkpointing(self, enabled: bool) -> None:
         """Trade time for memory in the backward pass; gradients stay equal."""
         self.backbone.set_gradient_checkpointing(enabled)
 
-    def _forward_maps(self, images: Tensor) -> tuple[Tensor, ...]:
-        return self.backbone.forward_maps(images if self.masking is None else self.masking(images))
+    def no_weight_decay(self) -> frozenset[str]:
+        """Full names of parameters that weight decay would harm, beside biases and norms."""
+        return frozenset(f"backbone.{name}" for name in self.backbone.no_weight_decay())
 
-    def _pool_whole(self, maps: tuple[Tensor, ...], num_images: int) -> Tensor:
-        features: Tensor = self._global_pooling(maps)
+    def _encode(self, images: Tensor) -> Encoded:
+        encoded: Encoded = self.backbone(images if self.masking is None else self.masking(images))
+        return encoded
+
+    def _whole(self, encoded: Encoded, num_images: int) -> Tensor:
         if self.masking is None:
-            return features
-        return _split_zones(features, num_images).mean(dim=1)
+            return encoded.pooled
+        return _split_zones(encoded.pooled, num_images).mean(dim=1)
 
 
 def _split_zones(features: Tensor, num_images: int) -> Tensor:

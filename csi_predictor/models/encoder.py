@@ -1,12 +1,50 @@
 """The contract of every encoder: an image becomes feature maps, in named stages."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
+from csi_predictor.architectures import Architecture
+from csi_predictor.errors import ConfigError
+from csi_predictor.specs import InputSpec, Pooling
+
 Stages = tuple[tuple[str, nn.Module], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderOptions:
+    """What a builder is asked for, beside the row.
+
+    Attributes:
+        input_spec: The picture or volume that the encoder will take, final.
+        drop_path_rate: Stochastic depth, where the network has it.
+        feature_levels: 1 = the last map; n = it and the n - 1 resolutions before it.
+        pooling: How the whole picture becomes one vector: `auto` as the network was published,
+            `mean` over the last map, `cls` the class token of a transformer.
+        patch_size: Of a transformer, pixels or voxels along each axis; None = its own.
+    """
+
+    input_spec: InputSpec
+    drop_path_rate: float = 0.0
+    feature_levels: int = 1
+    pooling: Pooling = "auto"
+    patch_size: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What an encoder makes of a batch.
+
+    Attributes:
+        maps: (B, F_i, h_i, w_i), or (B, F_i, d_i, h_i, w_i) of volumes, finest first.
+        pooled: (B, P) of the whole picture.
+    """
+
+    maps: tuple[Tensor, ...]
+    pooled: Tensor
 
 
 @dataclass(frozen=True)
@@ -25,13 +63,18 @@ class WeightsLayout:
 
 
 class Encoder(nn.Module, ABC):
-    """Image -> feature maps.
+    """Picture (B, C, H, W) or volume (B, C, D, H, W) -> feature maps and one pooled vector.
 
     Attributes:
         feature_dims: Channels of each map of `forward_maps`.
     """
 
     feature_dims: tuple[int, ...]
+
+    def forward(self, images: Tensor) -> Encoded:
+        """Maps and their means side by side; a network with a pooling of its own overrides it."""
+        maps = self.forward_maps(images)
+        return Encoded(maps, pool_means(maps))
 
     @abstractmethod
     def forward_maps(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -66,8 +109,30 @@ class Encoder(nn.Module, ABC):
 
     @property
     def feature_dim(self) -> int:
-        """F of the pooled features: the maps' channels together."""
+        """P of the pooled features: the maps' channels together, unless overridden."""
         return sum(self.feature_dims)
+
+
+def refuse_token_options(architecture: Architecture, options: EncoderOptions) -> None:
+    """For networks without tokens.
+
+    Raises:
+        ConfigError: A key asks for what only a transformer has.
+    """
+    if options.patch_size is not None:
+        raise ConfigError(
+            f"[MODEL] PATCH_SIZE = {options.patch_size[0]}: {architecture.name} has no patches: "
+            "expected auto"
+        )
+    if options.pooling == "cls":
+        raise ConfigError(
+            f"[MODEL] POOLING = cls: {architecture.name} has no class token: expected auto or mean"
+        )
+
+
+def pool_means(maps: Sequence[Tensor]) -> Tensor:
+    """Maps (B, F_i, ...) -> their means over all positions, side by side, (B, F)."""
+    return torch.cat([feature_map.flatten(2).mean(dim=2) for feature_map in maps], dim=1)
 
 
 class Stage(nn.Module):

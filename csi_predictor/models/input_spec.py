@@ -33,7 +33,7 @@ def published_input_spec(architecture: Architecture) -> InputSpec:
 def adapt_input_spec(
     published: InputSpec,
     *,
-    image_size: int | None = None,
+    image_size: int | Sequence[int] | None = None,
     in_channels: int | None = None,
     normalization: Normalization = "auto",
     custom_mean: Sequence[float] = (),
@@ -46,7 +46,7 @@ def adapt_input_spec(
 
     Args:
         published: The starting point.
-        image_size: Edge of the square picture, pixels.
+        image_size: Edge of the square picture, pixels; or (H, W), or (D, H, W) in voxels.
         in_channels: 1 or 3.
         normalization: Which mean and standard deviation.
         custom_mean: Of `custom`, one number or one a channel.
@@ -56,7 +56,8 @@ def adapt_input_spec(
         percentiles: That become 0 and 1.
 
     Raises:
-        ConfigError: `custom` has another number of values than channels.
+        ConfigError: `custom` has another number of values than channels, or the size another
+            number of edges than the network's input.
     """
     channels = published.channels if in_channels is None else in_channels
     if normalization == "auto":
@@ -68,7 +69,7 @@ def adapt_input_spec(
         mean, std = _NORMALIZATIONS[normalization]
     return replace(
         published,
-        size=published.size if image_size is None else (image_size, image_size),
+        size=_size(published.size, image_size),
         channels=channels,
         mean=_per_channel(mean, channels),
         std=_per_channel(std, channels),
@@ -76,6 +77,16 @@ def adapt_input_spec(
         voi=voi,
         percentiles=percentiles,
     )
+
+
+def _size(published: tuple[int, ...], wanted: int | Sequence[int] | None) -> tuple[int, ...]:
+    if wanted is None:
+        return published
+    edges = (wanted,) * len(published) if isinstance(wanted, int) else tuple(wanted)
+    if len(edges) != len(published):
+        key = "VOLUME_SHAPE" if len(published) == 3 else "IMAGE_SIZE"
+        raise ConfigError(f"{key} has {len(edges)} edges: expected {len(published)}")
+    return edges
 
 
 def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:

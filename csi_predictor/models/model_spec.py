@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from csi_predictor.specs import InputSpec, TargetSpec
+from csi_predictor.specs import InputSpec, Pooling, TargetSpec
 
-Head = Literal["ordinal", "softmax", "linear"]
+Head = Literal["ordinal", "softmax", "linear", "map", "projection"]
 ZoneFocus = Literal["none", "pooling", "masking"]
 Thresholds = Literal["learned", "even"]
 MaskingStrategy = Literal["attention", "zero"]
@@ -20,7 +20,8 @@ class ModelSpec:
         architecture: A whole name of the registry: `resnet50`, `timm/convnext_tiny`.
         input_spec: The picture that it takes, final.
         target_spec: What it answers.
-        head: `ordinal` or `softmax` for zones; `linear` gives one logit for each target name.
+        head: `ordinal` or `softmax` for zones; `linear` gives one logit for each target name, `map`
+            one map for each, `projection` a unit vector of as many numbers.
         thresholds: Of an ordinal head: learned, or even, all grades alike at score 0.
         zone_focus: How a zone sees its own part of the picture; `none` for a linear head.
         masking_strategy: Of `zone_focus` masking.
@@ -28,8 +29,11 @@ class ModelSpec:
         feature_levels: How many maps the head reads: 1 = the encoder's last; n = it and the n - 1
             resolutions before it.
         global_context: True adds the whole picture's features to each pooled zone's.
+        head_hidden: Width of a linear head's hidden layer; 0 = none.
         dropout_rate: Before the head's projection.
         drop_path_rate: Stochastic depth of the encoder.
+        pooling: How the whole picture becomes one vector; see `EncoderOptions`.
+        patch_size: Of a transformer; None = its own.
     """
 
     architecture: str
@@ -42,8 +46,11 @@ class ModelSpec:
     attention_strength: float = 0.7
     feature_levels: int = 1
     global_context: bool = False
+    head_hidden: int = 0
     dropout_rate: float = 0.2
     drop_path_rate: float = 0.0
+    pooling: Pooling = "auto"
+    patch_size: tuple[int, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -55,4 +62,6 @@ class ModelSpec:
         arguments = dict(values)
         arguments["input_spec"] = InputSpec.from_dict(arguments["input_spec"])
         arguments["target_spec"] = TargetSpec.from_dict(arguments["target_spec"])
+        if arguments.get("patch_size") is not None:
+            arguments["patch_size"] = tuple(arguments["patch_size"])
         return cls(**arguments)

@@ -1,13 +1,12 @@
-"""From a name to an encoder: imports the builder that a registry row names."""
+"""From a name to a network: imports the builder that a registry row names."""
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import cast
+from typing import Any, cast
 
 from csi_predictor.architectures import Architecture, find_architecture
 from csi_predictor.errors import ConfigError
-from csi_predictor.models.encoder import Encoder
-from csi_predictor.specs import InputSpec
+from csi_predictor.models.encoder import Encoder, EncoderOptions
 
 
 def resolve_architecture(name: str, variant: str = "") -> Architecture:
@@ -22,29 +21,16 @@ def resolve_architecture(name: str, variant: str = "") -> Architecture:
         raise ConfigError(f"[MODEL] MODEL_ARCH = {error.args[0]}") from error
 
 
-def build_encoder(
-    architecture: Architecture,
-    *,
-    input_spec: InputSpec,
-    drop_path_rate: float = 0.0,
-    feature_levels: int = 1,
-) -> Encoder:
+def build_encoder(architecture: Architecture, options: EncoderOptions) -> Encoder:
     """The encoder of a row, with random weights.
-
-    Args:
-        architecture: The row.
-        input_spec: The picture that it will take.
-        drop_path_rate: Stochastic depth.
-        feature_levels: 1 = the last map; n = it and the n - 1 resolutions before it.
 
     Raises:
         ConfigError: The network can't do what is asked.
     """
+    return cast(Encoder, import_builder(architecture)(architecture, options))
+
+
+def import_builder(architecture: Architecture) -> Callable[..., Any]:
+    """The function that a row names."""
     module_name, _, function_name = architecture.builder.partition(":")
-    builder = cast(Callable[..., Encoder], getattr(import_module(module_name), function_name))
-    return builder(
-        architecture,
-        input_spec=input_spec,
-        drop_path_rate=drop_path_rate,
-        feature_levels=feature_levels,
-    )
+    return cast(Callable[..., Any], getattr(import_module(module_name), function_name))

@@ -15,8 +15,8 @@ from csi_predictor.data.dataset import ImageDataset
 from csi_predictor.data.manifest import Row
 from csi_predictor.inference.rows import row_loader
 from csi_predictor.losses.build import build_loss
-from csi_predictor.models.assemble import CsiModel
 from csi_predictor.models.build import build_model
+from csi_predictor.models.staged import StagedModel
 from csi_predictor.runtime import Compute, count_workers
 from csi_predictor.training.fine_tuning import FineTuning
 from csi_predictor.training.learner import Learner
@@ -91,7 +91,7 @@ def build_loop(
 
 
 def build_learner(
-    config: Config, model: CsiModel, compute: Compute, *, num_batches: int
+    config: Config, model: StagedModel, compute: Compute, *, num_batches: int
 ) -> Learner:
     """The optimizer, schedule and loss of a model on its device."""
     section = config.training
@@ -123,7 +123,7 @@ def build_learner(
 
 def _build_validation(
     config: Config,
-    model: CsiModel,
+    model: StagedModel,
     learner: Learner,
     rows: Sequence[Row],
     cache: PreparedCache,
@@ -134,7 +134,7 @@ def _build_validation(
     batches = row_loader(
         rows, spec=model.input_spec, cache=cache, batch_size=config.training.batch_size
     )
-    return make_validation(batches, learner.loss, head=config.model.head, device=device)
+    return make_validation(batches, learner.loss, head=config.model.zone_head, device=device)
 
 
 def _training_loader(

@@ -8,6 +8,7 @@ from csi_predictor.config import Config
 from csi_predictor.data.build import build_cache, build_manifest
 from csi_predictor.data.cache import PreparedCache
 from csi_predictor.data.manifest import Manifest, Row
+from csi_predictor.errors import ConfigError
 from csi_predictor.runtime import (
     Compute,
     choose_compute,
@@ -33,15 +34,31 @@ def load_manifest(config: Config) -> Manifest:
     """The labels table joined with its images; phantoms are drawn first where they are wanted.
 
     Raises:
+        ConfigError: Nothing here reads this source or task.
         LabelsError: All that is wrong with the table and with finding its images.
     """
     data = config.data
+    _refuse_what_is_not_read(config)
     if data.source == "phantom":
         studies = build_studies(config, default_dir=data.phantom_dir)
         return build_manifest(data, image_dir=studies.images_dir, labels_csv=studies.labels_csv)
     if data.data_dir is None or data.labels_csv is None:
         raise AssertionError("the configuration's rules demand both for SOURCE = csv")
     return build_manifest(data, image_dir=data.data_dir, labels_csv=data.labels_csv)
+
+
+def _refuse_what_is_not_read(config: Config) -> None:
+    data = config.data
+    if data.source not in ("phantom", "csv"):
+        raise ConfigError(
+            f"[DATA] SOURCE = {data.source}: only `build_model` and --mode benchmark know it: "
+            "training and evaluation expect phantom or csv"
+        )
+    if data.task != "csi":
+        raise ConfigError(
+            f"[DATA] TASK = {data.task}: only `build_model` and --mode benchmark know it: training "
+            "and evaluation expect csi"
+        )
 
 
 def prepare_images(config: Config, rows: Sequence[Row], spec: InputSpec) -> PreparedCache:

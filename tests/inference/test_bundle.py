@@ -12,7 +12,7 @@ from csi_predictor.errors import BundleError
 from csi_predictor.files import sha256_of
 from csi_predictor.inference.bundle import _hash_facts, hash_id, load_bundle, save_bundle
 from csi_predictor.inference.predictor import Predictor, load_predictor
-from csi_predictor.models.build import create_model
+from csi_predictor.models.create import create_model
 from csi_predictor.specs import MIRRORED_ZONE_INDEX
 
 CPU = torch.device("cpu")

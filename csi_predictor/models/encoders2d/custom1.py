@@ -7,30 +7,31 @@ from torch.utils.checkpoint import checkpoint
 from csi_predictor.architectures import Architecture
 from csi_predictor.errors import ConfigError
 from csi_predictor.models.batch_norm import update_statistics_once
-from csi_predictor.models.encoder import Encoder, Stages, WeightsLayout
-from csi_predictor.specs import InputSpec
+from csi_predictor.models.encoder import (
+    Encoder,
+    EncoderOptions,
+    Stages,
+    WeightsLayout,
+    refuse_token_options,
+)
 
 _WIDTHS = (32, 64, 128, 256, 256)
 _MAPS = (0, 1, 2, 4)  # the blocks that end each resolution: 1/4, 1/8, 1/16, 1/32
 SMALLEST_EDGE = 32
 
 
-def build_custom1(
-    architecture: Architecture,
-    *,
-    input_spec: InputSpec,
-    drop_path_rate: float = 0.0,
-    feature_levels: int = 1,
-) -> "Custom1":
+def build_custom1(architecture: Architecture, options: EncoderOptions) -> "Custom1":
     """A `Custom1` for an input.
 
     Raises:
         ConfigError: A key asks for what five plain blocks don't have.
     """
-    if drop_path_rate:
+    input_spec, feature_levels = options.input_spec, options.feature_levels
+    refuse_token_options(architecture, options)
+    if options.drop_path_rate:
         raise ConfigError(
-            f"[MODEL] DROP_PATH_RATE = {drop_path_rate:g}: {architecture.name} has no residual "
-            "paths to drop: expected 0"
+            f"[MODEL] DROP_PATH_RATE = {options.drop_path_rate:g}: {architecture.name} has no "
+            "residual paths to drop: expected 0"
         )
     if feature_levels > len(_MAPS):
         raise ConfigError(

@@ -1,19 +1,12 @@
-"""Feature maps to pooled features, of the whole picture or of each zone."""
+"""Feature maps to the pooled features of each zone."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from csi_predictor.models.encoder import pool_means
 from csi_predictor.models.heads.layout import CHEST_LAYOUT, ZoneLayout
-
-
-class GlobalPooling(nn.Module):
-    """Means over the whole of each map, side by side."""
-
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Maps (B, F_i, h_i, w_i) -> (B, F)."""
-        return torch.cat([feature_map.mean(dim=(2, 3)) for feature_map in maps], dim=1)
 
 
 class ZonePooling(nn.Module):
@@ -34,7 +27,7 @@ class ZonePooling(nn.Module):
         pooled = torch.cat([self._pool(feature_map) for feature_map in maps], dim=2)
         if not self.global_context:
             return pooled
-        context = torch.cat([feature_map.mean(dim=(2, 3)) for feature_map in maps], dim=1)
+        context = pool_means(maps)
         return torch.cat([pooled, context[:, None].expand_as(pooled)], dim=2)
 
     def _pool(self, feature_map: Tensor) -> Tensor:
