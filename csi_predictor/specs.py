@@ -18,6 +18,7 @@ Interpolation = Literal["bilinear", "bicubic", "lanczos"]
 VoiRule = Literal["window", "ignore"]
 ZoneHead = Literal["ordinal", "softmax"]
 Pooling = Literal["auto", "cls", "mean"]
+MapRange = Literal["magnitude", "signed"]
 Task = Literal["csi", "multiclass", "multilabel", "regression", "change", "reconstruction"]
 
 
@@ -36,6 +37,12 @@ class InputSpec:
         percentiles: Low and high percentile of the valid pixels that become 0 and 1; (0, 100) is
             the full range. Linear, so bit depth and polarity can't change a score.
         voi: `window` applies the DICOM VOI LUT or the first window, `ignore` doesn't.
+        is_eight_bit: True = the picture is rounded to 256 levels before and after resizing, as the
+            official processors of networks trained on 8-bit pictures do; False = no rounding.
+        processor: The official processor's own file as JSON text: transformers' class of that name
+            resizes and crops in place of `size`, `fit`, `interpolation` and `is_eight_bit`, which
+            say the same. A bundle carries it, so no score is made with another preprocessing.
+            None = this program resizes.
     """
 
     size: tuple[int, ...]
@@ -46,6 +53,8 @@ class InputSpec:
     fit: Fit = "stretch"
     percentiles: tuple[float, float] = (0.5, 99.5)
     voi: VoiRule = "window"
+    is_eight_bit: bool = False
+    processor: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.mean) != self.channels or len(self.std) != self.channels:
@@ -60,7 +69,7 @@ class InputSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "InputSpec":
-        """The inverse of `to_dict`; lists become tuples again."""
+        """The inverse of `to_dict`; lists become tuples again, absent fields their defaults."""
         arguments: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()

@@ -60,7 +60,9 @@ _RADDINO_INPUT = InputSpec(
     std=(0.2583,) * 3,
     interpolation="bicubic",
     fit="crop",
+    is_eight_bit=True,
 )
+"""What the official processor does. Source: preprocessor_config.json of microsoft/rad-dino."""
 
 
 def _resnet(depth: int, feature_dim: int, parameters: int) -> Architecture:
@@ -125,7 +127,7 @@ IMAGE_ROWS = (
         builder=f"{_ENCODERS}.custom1:build_custom1",
         feature_dim=256,
         input_spec=_GREY,
-        parameters=980_128,
+        parameters=979_168,
         source="this project: five convolution blocks, about 1M parameters",
     ),
     _resnet(18, 512, 11_689_512),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from csi_predictor.specs import InputSpec
+from csi_predictor.specs import InputSpec, Task
 
 TIMM_BUILDER = "csi_predictor.models.encoders2d.timm_encoder:build_timm_encoder"
 IMAGENET = InputSpec(size=(224, 224))
@@ -47,6 +47,7 @@ class Architecture:
         weights: Where weights that aren't timm's come from.
         dimensions: 2 for images, 3 for volumes.
         is_complete: The builder gives a whole network of a `ModelSpec`, not an encoder for a head.
+        tasks: What the network can answer, the usual one first; empty = whatever its head is for.
         num_images: 2 for networks that compare the current picture with a prior one.
         class_name: Another name that `MODEL_ARCH` takes: the class, where the description names it.
         source: The paper or the code that defines it.
@@ -65,6 +66,7 @@ class Architecture:
     weights: WeightsSource | None = None
     dimensions: int = 2
     is_complete: bool = False
+    tasks: tuple[Task, ...] = ()
     num_images: int = 1
     class_name: str = ""
     source: str

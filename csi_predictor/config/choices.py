@@ -24,5 +24,17 @@ BatchNorm = Literal["train", "frozen"]
 EvaluationSplit = Literal["train", "val", "test", "all"]
 TestTime = Literal["none", "mirror"]
 Engine = Literal["auto", "torch"]
+BenchmarkEngine = Literal[
+    "eager",
+    "eager-bf16",
+    "channels_last",
+    "channels_last-bf16",
+    "compile",
+    "compile-bf16",
+    "openvino",
+    "openvino-bf16",
+    "onnx",
+    "onnx-bf16",
+]
 StudyRule = Literal["latest", "worst", "mean"]
 SynthesisKind = Literal["studies"]

@@ -4,8 +4,12 @@ import math
 from collections.abc import Callable, Iterator, Set
 
 from csi_predictor.architectures import Architecture, find_architecture
+from csi_predictor.architectures.select import select_architectures
 from csi_predictor.config.schema import Config
 from csi_predictor.specs import NUM_GRADES
+
+SMALLEST_IMAGE = 16
+"""Pixels; of [MODEL] IMAGE_SIZE too."""
 
 Place = Callable[[str, str], str]
 """(SECTION, KEY) -> where it was set and to what, for a message."""
@@ -58,6 +62,11 @@ def _input_kind(config: Config, place: Place) -> Iterator[str]:
         yield (
             f"{place('DATA', 'TASK')}: six zones are of one radiograph, found a network for "
             f"{kind}: expected another task"
+        )
+    elif architecture.tasks and data.task not in architecture.tasks:
+        yield (
+            f"{place('DATA', 'TASK')}: {architecture.name} can't answer it: expected "
+            f"{' or '.join(architecture.tasks)}"
         )
 
 
@@ -221,6 +230,30 @@ def _risk(config: Config, place: Place) -> Iterator[str]:
         )
 
 
+def _benchmark_networks(config: Config, place: Place) -> Iterator[str]:
+    benchmark = config.benchmark
+    if not benchmark.archs and not benchmark.models:
+        yield f"{place('BENCHMARK', 'ARCHS')}: empty, and MODELS too: expected a network to measure"
+    for word in benchmark.archs:
+        try:
+            select_architectures([word])
+        except KeyError as error:
+            yield f"{place('BENCHMARK', 'ARCHS')}: {error.args[0]}"
+
+
+def _benchmark_counts(config: Config, place: Place) -> Iterator[str]:
+    benchmark = config.benchmark
+    if not benchmark.engines:
+        yield f"{place('BENCHMARK', 'ENGINES')}: empty: expected at least one, such as eager"
+    if not benchmark.batch_sizes or min(benchmark.batch_sizes) < 1:
+        yield f"{place('BENCHMARK', 'BATCH_SIZES')}: expected numbers of at least 1"
+    if benchmark.image_sizes and min(benchmark.image_sizes) < SMALLEST_IMAGE:
+        yield (
+            f"{place('BENCHMARK', 'IMAGE_SIZES')}: expected edges of at least {SMALLEST_IMAGE} "
+            "pixels, or nothing"
+        )
+
+
 _SOURCE_KINDS = {"phantom": "images", "csv": "images", "volumes": "volumes", "pairs": "pairs"}
 _KIND_NAMES = {
     "images": "a network for single images",
@@ -247,4 +280,6 @@ _RULES = (
     (("DATA.VAL_FRACTION", "DATA.TEST_FRACTION"), _fractions),
     (("DATA.FOLDS", "DATA.SPLIT_FILE"), _folds),
     (("SCORING.RISK_MEDIUM_ABOVE", "SCORING.RISK_HIGH_ABOVE"), _risk),
+    (("BENCHMARK.ARCHS", "BENCHMARK.MODELS"), _benchmark_networks),
+    (("BENCHMARK.ENGINES", "BENCHMARK.BATCH_SIZES", "BENCHMARK.IMAGE_SIZES"), _benchmark_counts),
 )

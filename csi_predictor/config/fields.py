@@ -54,9 +54,10 @@ def _list_of_paths(value: object) -> object:
 Word = BeforeValidator(_lower_case)
 UpperWord = BeforeValidator(_upper)
 SeparatorWord = BeforeValidator(_separator)
-Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
-Numbers = Annotated[tuple[float, ...], BeforeValidator(_split_list)]
-Counts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_split_list)]
+SplitList = BeforeValidator(_split_list)
+Names = Annotated[tuple[str, ...], SplitList]
+Numbers = Annotated[tuple[float, ...], SplitList]
+Counts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], SplitList]
 OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_list_of_paths)]
 OptionalNumber = Annotated[float | None, BeforeValidator(_none_if_empty)]

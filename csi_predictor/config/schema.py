@@ -14,15 +14,17 @@ from csi_predictor.config.fields import (
     Paths,
     Section,
     SeparatorWord,
+    SplitList,
     UpperWord,
     Word,
     key,
     upper_case,
 )
-from csi_predictor.specs import Fit, Pooling, VoiRule, ZoneHead
+from csi_predictor.specs import Fit, MapRange, Pooling, VoiRule, ZoneHead
 
 Strength = Annotated[choices.Auto | Annotated[float, Field(ge=0)], Word]
 Share = Annotated[choices.Auto | Annotated[float, Field(ge=0, le=1)], Word]
+Engines = Annotated[tuple[Annotated[choices.BenchmarkEngine, Word], ...], SplitList]
 
 
 class RuntimeSection(Section):
@@ -117,6 +119,11 @@ class ModelSection(Section):
     )
     attention_strength: float = key(
         0.7, "of MASKING_STRATEGY = attention: zone*s + (1-zone)*(1-s)", ge=0.5, le=1
+    )
+
+    change_output: Annotated[MapRange, Word] = key(
+        "magnitude",
+        "of networks of change: magnitude (0 to 1), or signed (-1 to 1: + appeared, - resolved)",
     )
 
     @property
@@ -308,18 +315,26 @@ class BenchmarkSection(Section):
 
     archs: Names = key(
         ("custom1", "resnet50", "densenet121", "efficientnet_b0"),
-        "names of `--mode models`, comma-separated; 2d, 3d or all = every row of that kind",
+        "names of `--mode models`, comma-separated; a family, 2d, 3d or all = every row of it",
     )
-    models: Paths = key((), "bundle folders to measure too, with their QWK in the picture")
-    engines: Names = key(
+    models: Paths = key(
+        (), "bundle folders to measure too, at their own size; their QWK goes into the picture"
+    )
+    engines: Engines = key(
         ("eager", "channels_last"),
-        "of eager, channels_last, compile, openvino, onnx; each with -bf16 added for bfloat16",
+        "what runs a network; -bf16 = in bfloat16; compile = channels_last through torch.compile",
     )
     batch_sizes: Counts = key((1,), "images a pass, comma-separated")
-    image_sizes: Counts = key((), "edges, pixels, comma-separated; empty = each network's own")
-    runs: int = key(10, "timed rounds; engines and networks take turns in each", ge=1)
-    train: bool = key(False, "true = also time training steps")
-    timeout_s: float = key(600.0, "seconds that one row may take before it is given up", gt=0)
+    image_sizes: Counts = key(
+        (), "edges of ARCHS, pixels or voxels, comma-separated; empty = each network's own"
+    )
+    runs: int = key(10, "timed rounds; the engines of one network take turns in each", ge=1)
+    train: bool = key(
+        False, "true = also time training steps of ARCHS with eager, channels_last and compile"
+    )
+    timeout_s: float = key(
+        600.0, "seconds that one row's preparation, or its rounds together, may take", gt=0
+    )
 
 
 class SynthesisSection(Section):

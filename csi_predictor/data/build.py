@@ -11,6 +11,7 @@ from csi_predictor.data.augment import PROFILES, Augmentation
 from csi_predictor.data.cache import PreparedCache
 from csi_predictor.data.duplicates import DuplicateGroup, find_equal_files, find_equal_pixels
 from csi_predictor.data.manifest import Manifest, Row, read_manifest
+from csi_predictor.data.official_processor import check_official_processor
 from csi_predictor.data.split import Split, folds_by_patient, split_by_patient
 from csi_predictor.data.split_file import read_split
 from csi_predictor.specs import InputSpec
@@ -69,7 +70,12 @@ def build_augmentation(section: AugmentationSection) -> Augmentation:
 
 
 def build_cache(config: Config, spec: InputSpec) -> PreparedCache:
-    """The cache of images prepared for a network."""
+    """The cache of images prepared for a network.
+
+    Raises:
+        ConfigError: The installed transformers can't run the network's official processor.
+    """
+    check_official_processor(spec)
     return PreparedCache(config.data.cache, config.data.cache_dir, spec)
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from loguru import logger
@@ -18,6 +19,8 @@ PREPARE_VERSION = 1
 """Raise it with each change of `prepare` that changes pixels: older entries are then not found."""
 
 _AFTER_PREPARE = frozenset({"channels", "mean", "std"})
+_UNSET: dict[str, Any] = {"is_eight_bit": False, "processor": None}
+"""Fields that came later: they count when set, so that entries made before them stay valid."""
 _CHECKSUM_BYTES = 4
 
 
@@ -27,7 +30,11 @@ def spec_key(spec: InputSpec) -> str:
     Channels, mean and std are applied afterwards, so networks that differ only in them share
     entries.
     """
-    facts = {name: value for name, value in spec.to_dict().items() if name not in _AFTER_PREPARE}
+    facts = {
+        name: value
+        for name, value in spec.to_dict().items()
+        if name not in _AFTER_PREPARE and not (name in _UNSET and value == _UNSET[name])
+    }
     text = json.dumps({"version": PREPARE_VERSION, **facts}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -21,7 +21,7 @@ def fit(image: Image, spec: InputSpec) -> Image:
 
     Args:
         image: In the model's range.
-        spec: Its `size`, `fit` and `interpolation` are used.
+        spec: Its `size`, `fit`, `interpolation` and `is_eight_bit` are used.
 
     Raises:
         ImageError: MULTI_FRAME for a volume where a picture is expected.
@@ -34,7 +34,8 @@ def fit(image: Image, spec: InputSpec) -> Image:
         )
     target = spec.size[0], spec.size[1]
     size = target if spec.fit == "stretch" else _size_in_proportion(image, spec)
-    resized = _resize(image.pixels, size, spec.interpolation)
+    resize = _resize_eight_bit if spec.is_eight_bit else _resize
+    resized = resize(image.pixels, size, spec.interpolation)
     return replace(
         image,
         pixels=_centred(resized, target),
@@ -73,6 +74,35 @@ def _resize(
     # Bicubic and Lanczos kernels overshoot at edges.
     result: NDArray[np.float32] = resized[0, 0].clamp(0.0, 1.0).numpy()
     return result
+
+
+def _resize_eight_bit(
+    pixels: NDArray[np.float32], size: tuple[int, int], interpolation: Interpolation
+) -> NDArray[np.float32]:
+    """The same on 256 levels, for the networks that were trained so and for no other.
+
+    A half is rounded to the even level. PyTorch's kernel for bytes, which torchvision's and so the
+    official processors' resizing is, has weights of 16 bits: it isn't the rounded float result.
+    """
+    levels = np.rint(pixels * np.float32(255.0)).astype(np.uint8)
+    if levels.shape != size:
+        levels = _resize_bytes(levels, size, interpolation)
+    result: NDArray[np.float32] = levels.astype(np.float32) / np.float32(255.0)
+    return result
+
+
+def _resize_bytes(
+    levels: NDArray[np.uint8], size: tuple[int, int], interpolation: Interpolation
+) -> NDArray[np.uint8]:
+    if interpolation == "lanczos":
+        picture = PIL.Image.fromarray(levels)
+        lanczos = picture.resize((size[1], size[0]), PIL.Image.Resampling.LANCZOS)
+        return np.asarray(lanczos)
+    picture_4d = torch.from_numpy(levels)[None, None]  # (H, W) -> (1, 1, H, W)
+    resized: NDArray[np.uint8] = interpolate(picture_4d, size, mode=interpolation, antialias=True)[
+        0, 0
+    ].numpy()
+    return resized
 
 
 def _centred(pixels: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from csi_predictor.data.official_processor import check_official_processor
 from csi_predictor.errors import BundleError
 from csi_predictor.inference.bundle import Bundle, load_bundle
 from csi_predictor.inference.predict import PixelBatch, mean_probabilities, predict_logits
@@ -41,6 +42,7 @@ class Predictor:
 
     Raises:
         BundleError: The bundles differ in preprocessing, head or answers.
+        ConfigError: The installed transformers can't run their official processor.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Predictor:
         first = bundles[0].facts
         self.bundles = tuple(bundles)
         self.input_spec: InputSpec = first.spec.input_spec
+        check_official_processor(self.input_spec)
         self.zones = first.spec.target_spec.names
         self.baseline_grades = first.baseline_grades
         self._head = _zone_head(bundles[0])

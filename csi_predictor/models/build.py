@@ -12,6 +12,7 @@ from csi_predictor.models.create import (
 )
 from csi_predictor.models.input_spec import adapt_input_spec, published_input_spec
 from csi_predictor.models.model_spec import ModelSpec
+from csi_predictor.models.raddino_processor import official_input_spec
 from csi_predictor.models.registry import resolve_architecture
 from csi_predictor.models.staged import StagedModel
 from csi_predictor.models.weights import find_pretrained, load_published_weights
@@ -77,6 +78,7 @@ def _read_spec(config: Config, architecture: Architecture) -> ModelSpec:
         dropout_rate=section.dropout_rate,
         drop_path_rate=section.drop_path_rate,
         pooling=section.pooling,
+        map_range=section.change_output,
         patch_size=as_patch(patch_size, architecture),
     )
 
@@ -85,7 +87,7 @@ def _read_input_spec(config: Config, architecture: Architecture) -> InputSpec:
     model, data = config.model, config.data
     image_size = None if model.image_size == "auto" else model.image_size
     return adapt_input_spec(
-        published_input_spec(architecture),
+        _find_published_input(config, architecture),
         image_size=data.volume_shape or None if architecture.dimensions == 3 else image_size,
         in_channels=None if model.in_channels == "auto" else model.in_channels,
         normalization=data.normalization_strategy,
@@ -95,3 +97,9 @@ def _read_input_spec(config: Config, architecture: Architecture) -> InputSpec:
         voi=data.voi,
         percentiles=(data.low_percentile, data.high_percentile),
     )
+
+
+def _find_published_input(config: Config, architecture: Architecture) -> InputSpec:
+    if config.model.use_official_processor:
+        return official_input_spec(architecture, config.runtime.models_cache)
+    return published_input_spec(architecture)

@@ -179,12 +179,9 @@ def as_patch(
 
 
 def _likely_task(architecture: Architecture, *, has_answers: bool) -> Task:
-    if architecture.num_images == 2:
-        return "change"
-    if architecture.family == "longitudinal" and not architecture.outputs:
-        return "reconstruction"
-    is_zoned = architecture.dimensions == 2 and architecture.family != "longitudinal"
-    return "csi" if is_zoned and not has_answers else "multilabel"
+    if architecture.tasks:
+        return architecture.tasks[0]
+    return "csi" if architecture.dimensions == 2 and not has_answers else "multilabel"
 
 
 def _check_zones(spec: ModelSpec, architecture: Architecture) -> None:

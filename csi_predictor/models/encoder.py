@@ -103,6 +103,24 @@ class Encoder(nn.Module, ABC):
         """Tensors of a published file, resampled where only the input's size differs."""
         return dict(state)
 
+    def rename_weights(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors of a file under this encoder's own names, where published files have others.
+
+        Raises:
+            WeightsError: The file is of another variant; the message doesn't name the file.
+        """
+        return dict(state)
+
+    def published_head(self, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor] | None:
+        """Weight (K, P) and bias (K,) of a file's linear classifier over this encoder's features.
+
+        None = the file has none, or it was made for features other than `Encoded.pooled`.
+
+        Args:
+            state: A file's tensors, renamed, the classifier's among them.
+        """
+        return None
+
     def forward_features(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W) -> the deepest map (B, F, h, w)."""
         return self.forward_maps(images)[-1]

@@ -56,9 +56,12 @@ def adapt_input_spec(
         percentiles: That become 0 and 1.
 
     Raises:
-        ConfigError: `custom` has another number of values than channels, or the size another
-            number of edges than the network's input.
+        ConfigError: `custom` has another number of values than channels, the size another number
+            of edges than the network's input, or the picture is made by an official processor,
+            which sets size, fit and normalisation itself.
     """
+    if published.processor is not None:
+        _check_left_to_processor(image_size, fit, normalization)
     channels = published.channels if in_channels is None else in_channels
     if normalization == "auto":
         mean, std = published.mean, published.std
@@ -77,6 +80,25 @@ def adapt_input_spec(
         voi=voi,
         percentiles=percentiles,
     )
+
+
+def _check_left_to_processor(
+    image_size: int | Sequence[int] | None, fit: Fit | None, normalization: Normalization
+) -> None:
+    changed = [
+        key
+        for key, is_changed in (
+            ("[MODEL] IMAGE_SIZE", image_size is not None),
+            ("[DATA] FIT", fit is not None),
+            ("[DATA] NORMALIZATION_STRATEGY", normalization != "auto"),
+        )
+        if is_changed
+    ]
+    if changed:
+        raise ConfigError(
+            f"{', '.join(changed)}: the official processor sets it: expected auto, or [MODEL] "
+            "USE_OFFICIAL_PROCESSOR = false"
+        )
 
 
 def _size(published: tuple[int, ...], wanted: int | Sequence[int] | None) -> tuple[int, ...]:

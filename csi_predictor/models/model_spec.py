@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from csi_predictor.specs import InputSpec, Pooling, TargetSpec
+from csi_predictor.specs import InputSpec, MapRange, Pooling, TargetSpec
 
 Head = Literal["ordinal", "softmax", "linear", "map", "projection"]
 ZoneFocus = Literal["none", "pooling", "masking"]
@@ -34,6 +34,8 @@ class ModelSpec:
         drop_path_rate: Stochastic depth of the encoder.
         pooling: How the whole picture becomes one vector; see `EncoderOptions`.
         patch_size: Of a transformer; None = its own.
+        map_range: Of a longitudinal network's map: `magnitude` = 0 to 1, `signed` = -1 to 1 with +
+            for what appeared and - for what resolved.
     """
 
     architecture: str
@@ -51,6 +53,7 @@ class ModelSpec:
     drop_path_rate: float = 0.0
     pooling: Pooling = "auto"
     patch_size: tuple[int, ...] | None = None
+    map_range: MapRange = "magnitude"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""

@@ -1,31 +1,68 @@
-"""Weights of encoders: found in the cache or fetched into it, read safely, fitted key by key."""
+"""Weights into a network: names, stem and head are fitted; what doesn't fit is listed."""
 
-import pickle
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from huggingface_hub import hf_hub_download
 from loguru import logger
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from csi_predictor.architectures import Architecture
+from csi_predictor.architectures.record import IMAGENET_CLASSES
 from csi_predictor.errors import WeightsError
 from csi_predictor.models.encoder import Encoder, WeightsLayout
+from csi_predictor.models.staged import StagedModel
+from csi_predictor.models.state_files import read_state, some_names
+from csi_predictor.models.weights_cache import find_pretrained
 
-WEIGHTS_FILE = "model.safetensors"
+__all__ = ["adapt_stem", "find_pretrained", "load_encoder_weights", "load_published_weights"]
+
 _PREFIXES = ("module.", "model.", "backbone.", "encoder.", "net.")
-_STATE_KEYS = ("state_dict", "model_state_dict", "model")
 _BATCH_COUNTER = "num_batches_tracked"
-_MOST_NAMED = 5
+_BACKBONE = "backbone."
 _RGB_CHANNELS = 3
+_CHECK_NETWORK = "check [MODEL] MODEL_ARCH"
+_CHECK_SHAPE = f"{_CHECK_NETWORK}, VARIANT and IMAGE_SIZE"
+
+Head = tuple[Tensor, Tensor]
+"""Weight (K, F) and bias (K,) of a published linear classifier."""
 
 
-def load_encoder_weights(encoder: Encoder, path: Path) -> None:
+def load_published_weights(model: StagedModel, architecture: Architecture, path: Path) -> None:
+    """Load a file into a network of the registry: its encoder, and a head that answers the same.
+
+    The published head is kept where the model's is one plain linear layer with the same outputs:
+    the row's labels in their order, or ImageNet's 1000 classes. Any other is named in the log, and
+    the model's own stays as it was initialised. A network of one piece takes a file of its whole
+    state, or of its backbone.
+
+    Raises:
+        WeightsError: The file is missing, damaged, unsafe or of another network.
+    """
+    backbone = model.backbone
+    if architecture.is_complete or not isinstance(backbone, Encoder):
+        _load_complete(model, path)
+        return
+    head = load_encoder_weights(backbone, path)
+    own = _plain_linear(model)
+    if head is not None and own is not None and _answers_alike(model, architecture, head, own):
+        with torch.no_grad():
+            own.weight.copy_(head[0])
+            own.bias.copy_(head[1])
+        names = some_names(architecture.labels) or "the classes of ImageNet"
+        logger.info("Kept the published head of {} outputs: {}", len(head[0]), names)
+        return
+    found = "no head kept of" if head is None else f"head of {len(head[0])} outputs left out of"
+    logger.info(
+        "{} {}; the new {} head of {} starts from random weights",
+        found,
+        path,
+        model.spec.head,
+        len(model.target_spec.names),
+    )
+
+
+def load_encoder_weights(encoder: Encoder, path: Path) -> Head | None:
     """Load a published file, or an encoder of an earlier training, into an encoder.
 
     The file's classifier is left out by name and logged. A stem of another number of channels is
@@ -35,82 +72,32 @@ def load_encoder_weights(encoder: Encoder, path: Path) -> None:
         encoder: Receives the weights.
         path: safetensors, or a PyTorch checkpoint of tensors only.
 
+    Returns:
+        The file's own linear classifier where it has one, for a head that answers the same.
+
     Raises:
         WeightsError: The file is missing, damaged, unsafe or of another network.
     """
     layout = encoder.weights_layout()
     wanted = layout.module.state_dict()
-    state = _rename(read_state(path), wanted)
+    state = read_state(path)
+    try:
+        state = encoder.rename_weights(state)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    state = _rename(state, wanted)
+    head = encoder.published_head(state)
     state = _without_classifier(state, wanted, layout, path)
     if layout.stem in state and layout.stem in wanted:
         channels = wanted[layout.stem].shape[1]
         state[layout.stem] = adapt_stem(state[layout.stem], channels)
     state = encoder.fit_weights(state)
-    _check_match(state, wanted, path)
+    mismatch = _find_mismatch(state, wanted)
+    if mismatch:
+        raise WeightsError(f"{path}: {mismatch}")
     layout.module.load_state_dict(state, strict=False)  # only BatchNorm counters may be absent
     logger.info("Loaded {} tensors of {}", len(state), path)
-
-
-def find_pretrained(architecture: Architecture, *, models_cache: Path, offline: bool) -> Path:
-    """The published weights file of a row: in the cache, or downloaded into it.
-
-    Args:
-        architecture: The row.
-        models_cache: Holds one folder a network, named as timm names it with its tag.
-        offline: True = never ask the network.
-
-    Raises:
-        WeightsError: There are none, or the file isn't in the cache and can't be fetched.
-    """
-    if architecture.timm_name is None:
-        raise WeightsError(
-            f"{architecture.name} has no published weights: set [MODEL] PRETRAINED = false, or "
-            "WEIGHTS to a file of your own"
-        )
-    from csi_predictor.models.encoders2d.timm_encoder import read_pretrained_source
-
-    source = read_pretrained_source(architecture)
-    path = models_cache / source.name / WEIGHTS_FILE
-    if path.is_file():
-        return path
-    advice = (
-        f"put {WEIGHTS_FILE} (about {source.size_mib:.0f} MiB) of "
-        f"https://huggingface.co/{source.repo_id} there"
-    )
-    if offline:
-        raise WeightsError(f"{path}: no such file, and [RUNTIME] OFFLINE = true: {advice}")
-    try:
-        _download(source.repo_id, path)
-    except Exception as error:  # the hub's client raises errors of four libraries
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise WeightsError(
-            f"{path}: no such file, and the download failed: {reason}: {advice}"
-        ) from error
-    return path
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file by their names, on the CPU.
-
-    Raises:
-        WeightsError: The file is missing, damaged, or asks to run code.
-    """
-    if not path.is_file():
-        raise WeightsError(
-            f"{path}: no such weights file: expected a .safetensors, .pt or .pth file; "
-            "check [MODEL] WEIGHTS"
-        )
-    with path.open("rb") as file:
-        start = file.read(9)
-    if start[:2] == b"PK" or start[:1] == b"\x80":
-        return _read_checkpoint(path)
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(
-            f"{path}: neither whole safetensors nor a PyTorch checkpoint ({_size(path)}; {error}): "
-            "it may be cut short: fetch it again"
-        ) from error
+    return head
 
 
 def adapt_stem(weight: Tensor, channels: int) -> Tensor:
@@ -127,36 +114,48 @@ def adapt_stem(weight: Tensor, channels: int) -> Tensor:
     return weight
 
 
-def _read_checkpoint(path: Path) -> dict[str, Tensor]:
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path}: refused: it isn't a checkpoint of tensors alone and loading it could run "
-            f"code ({_first_reason(error)}): save its state_dict as safetensors and use that file"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise WeightsError(
-            f"{path}: a damaged PyTorch checkpoint ({_size(path)}): it may be cut short: "
-            "fetch it again"
-        ) from error
-    return _find_tensors(loaded, path)
+def _plain_linear(model: StagedModel) -> nn.Linear | None:
+    """The head's only layer; None = the head is more than that."""
+    if model.spec.head != "linear" or model.spec.head_hidden:
+        return None
+    layers = [module for module in model.classifier.modules() if isinstance(module, nn.Linear)]
+    return layers[0] if len(layers) == 1 else None
 
 
-def _find_tensors(loaded: Any, path: Path) -> dict[str, Tensor]:
-    """The state dict in a checkpoint, which may stand under one of the usual names."""
-    for key in _STATE_KEYS:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            loaded = loaded[key]
-    if not isinstance(loaded, Mapping):
-        raise WeightsError(f"{path}: holds a {type(loaded).__name__}: expected named tensors")
-    tensors = {str(key): value for key, value in loaded.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise WeightsError(
-            f"{path}: holds no named tensors, only {_some(map(str, loaded))}: expected a "
-            f"state dict, alone or under {', '.join(_STATE_KEYS)}"
-        )
-    return tensors
+def _answers_alike(
+    model: StagedModel, architecture: Architecture, head: Head, own: nn.Linear
+) -> bool:
+    names = model.target_spec.names
+    has_same_names = names == architecture.labels
+    is_imagenet = not architecture.labels and len(names) == IMAGENET_CLASSES
+    # Maps of several resolutions, or another pooling, make the new head's input wider.
+    return (has_same_names or is_imagenet) and head[0].shape == own.weight.shape
+
+
+def _load_complete(model: StagedModel, path: Path) -> None:
+    """Into a network of one piece: the whole state, or all of the backbone."""
+    state, whole = read_state(path), model.state_dict()
+    mismatch = _find_mismatch(_rename(state, whole), whole)
+    if not mismatch:
+        model.load_state_dict(_rename(state, whole), strict=False)  # only counters may be absent
+        logger.info("Loaded {} tensors of {}", len(state), path)
+        return
+    wanted = model.backbone.state_dict()
+    renamed = _rename(state, wanted)
+    backbone = {key: tensor for key, tensor in renamed.items() if key in wanted}
+    others = [key for key in renamed if key not in wanted]
+    if _find_mismatch(backbone, wanted):
+        raise WeightsError(f"{path}: {mismatch}")
+    model.backbone.load_state_dict(backbone, strict=False)
+    random = [key for key in whole if not key.startswith(_BACKBONE)]
+    logger.info(
+        "Loaded {} tensors of {} into the backbone; left out {}; these start from random weights: "
+        "{}",
+        len(backbone),
+        path,
+        some_names(others) or "nothing",
+        some_names(random) or "none",
+    )
 
 
 def _rename(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -176,16 +175,17 @@ def _without_classifier(
     heads = tuple(f"{name}." for name in (*layout.classifier, "classifier"))
     left_out = [key for key in state if key not in wanted and key.startswith(heads)]
     if left_out:
-        logger.info("Left out of {}, not part of the encoder: {}", path, ", ".join(left_out))
+        logger.info("In {}, not part of the encoder: {}", path, ", ".join(left_out))
     return {key: tensor for key, tensor in state.items() if key not in left_out}
 
 
-def _check_match(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:
+def _find_mismatch(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """What is missing, unknown or of another shape, and what to check; empty where all fits."""
     common = state.keys() & wanted.keys()
     if len(common) < len(wanted) / 2:
-        raise WeightsError(
-            f"{path}: of another network: it holds {len(common)} of the {len(wanted)} tensors of "
-            f"this one; found {_some(state)}; expected {_some(wanted)}: check [MODEL] MODEL_ARCH"
+        return (
+            f"of another network: it holds {len(common)} of the {len(wanted)} tensors of this one; "
+            f"found {some_names(state)}; expected {some_names(wanted)}: {_CHECK_NETWORK}"
         )
     reshaped = [
         f"{key} {_shape(state[key])} instead of {_shape(wanted[key])}"
@@ -195,7 +195,7 @@ def _check_match(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path
     # Files older than PyTorch 0.4.1 have no counters, and inference doesn't read them.
     missing = [key for key in wanted if key not in common and not key.endswith(_BATCH_COUNTER)]
     problems = [
-        f"{title} {_some(keys)}"
+        f"{title} {some_names(keys)}"
         for title, keys in (
             ("missing", missing),
             ("unknown", [key for key in state if key not in common]),
@@ -203,41 +203,8 @@ def _check_match(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path
         )
         if keys
     ]
-    if problems:
-        raise WeightsError(
-            f"{path}: doesn't fit this network: {'; '.join(problems)}: check [MODEL] MODEL_ARCH, "
-            "VARIANT and IMAGE_SIZE"
-        )
-
-
-def _download(repo_id: str, path: Path) -> None:
-    """Fetch beside the cache's folders, where a broken download resumes, then move at once."""
-    folder = path.parents[1] / ".download" / path.parent.name
-    folder.mkdir(parents=True, exist_ok=True)
-    logger.info("Downloading {} of {} to {}", WEIGHTS_FILE, repo_id, path)
-    fetched = Path(hf_hub_download(repo_id, WEIGHTS_FILE, local_dir=folder))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fetched.replace(path)
-    shutil.rmtree(folder)
-
-
-def _some(names: Iterable[str]) -> str:
-    """The first few names and how many more there are."""
-    listed = list(names)
-    more = f" and {len(listed) - _MOST_NAMED} more" if len(listed) > _MOST_NAMED else ""
-    return ", ".join(listed[:_MOST_NAMED]) + more
+    return f"doesn't fit this network: {'; '.join(problems)}: {_CHECK_SHAPE}" if problems else ""
 
 
 def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape))
-
-
-def _size(path: Path) -> str:
-    return f"{path.stat().st_size} bytes"
-
-
-def _first_reason(error: BaseException) -> str:
-    """What torch refused, without its advice of several lines to load the file unsafely."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    reasons = [line for line in lines if "GLOBAL" in line or "Unsupported" in line]
-    return (reasons or lines)[0].partition(" was not an allowed")[0]
+    return "x".join(map(str, tensor.shape)) or "scalar"

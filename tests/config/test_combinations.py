@@ -35,6 +35,10 @@ def load(folder: Path, text: str) -> Config:
             "[MODEL]\nMODEL_ARCH = vit_base_3d\n[DATA]\nSOURCE = volumes\n",
             r"TASK: six zones are of one radiograph, found a network for volumes",
         ),
+        (
+            "[MODEL]\nMODEL_ARCH = masked_reconstruction\n[DATA]\nTASK = change\n",
+            r"TASK = change: masked_reconstruction can't answer it: expected reconstruction",
+        ),
         ("[MODEL]\nHEAD = linear\n", r"HEAD = linear: of TASK = csi: expected auto, ordinal or so"),
         (
             "[MODEL]\nHEAD = ordinal\n[DATA]\nTASK = multilabel\nLABELS = a, b\n",

@@ -85,7 +85,7 @@ def test_every_problem_is_reported_at_once_with_its_line(tmp_path: Path) -> None
         "config.ini:8 [TRAINING] MODEL_ARCH: unknown key: it belongs to [MODEL]",
         "config.ini:11 [DATA] VAL_FRACTION: already set in line 10: expected once",
         "--set [MODEL] HEAD = softmx: expected one of auto, ordinal, softmax, linear, map, "
-            "projection; did you mean softmax?",
+        "projection; did you mean softmax?",
         "--set nonsense: expected SECTION.KEY=VALUE",
     ]
     whole = "\n".join(problems)

@@ -49,6 +49,8 @@ def test_a_truncated_entry_is_noticed(tmp_path: Path, length: int) -> None:
         replace(SPEC, fit="letterbox"),
         replace(SPEC, percentiles=(0.0, 100.0)),
         replace(SPEC, voi="ignore"),
+        replace(SPEC, is_eight_bit=True),
+        replace(SPEC, processor="{}"),
     ],
 )
 def test_another_preprocessing_is_another_key(other: InputSpec) -> None:
@@ -58,6 +60,16 @@ def test_another_preprocessing_is_another_key(other: InputSpec) -> None:
 def test_channels_and_normalisation_share_entries() -> None:
     grey = replace(SPEC, channels=1, mean=(0.5,), std=(0.25,))
     assert spec_key(grey) == spec_key(SPEC)
+
+
+def test_another_processor_is_another_key() -> None:
+    first, second = (replace(SPEC, processor=text) for text in ('{"resample": 3}', "{}"))
+    assert spec_key(first) != spec_key(second)
+
+
+def test_entries_made_before_the_later_fields_stay_valid() -> None:
+    # Of the program before InputSpec had `is_eight_bit` and `processor`.
+    assert spec_key(SPEC) == "0527ba5cab38a42b"
 
 
 def test_another_version_of_prepare_is_another_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,7 @@
+import json
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from csi_predictor.errors import ConfigError
@@ -58,3 +62,32 @@ def test_custom_numbers_of_another_count_are_refused() -> None:
             custom_mean=(0.1, 0.2, 0.3),
             custom_std=(1.0,),
         )
+
+
+def test_fields_come_back_from_a_dictionary_and_absent_ones_are_unset() -> None:
+    spec = InputSpec(size=(518, 518), is_eight_bit=True, processor='{"resample": 3}')
+    assert InputSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+    # As bundles hold it that were saved before the two fields existed.
+    old = COLOUR.to_dict()
+    del old["is_eight_bit"], old["processor"]
+    assert InputSpec.from_dict(old) == COLOUR
+
+
+def test_an_official_processor_leaves_intensity_and_channels_to_the_user() -> None:
+    official = replace(COLOUR, processor="{}", is_eight_bit=True)
+    spec = adapt_input_spec(official, in_channels=1, voi="ignore", percentiles=(1.0, 99.0))
+    assert (spec.channels, spec.voi, spec.percentiles) == (1, "ignore", (1.0, 99.0))
+    assert (spec.processor, spec.is_eight_bit) == ("{}", True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"image_size": 224}, r"\[MODEL\] IMAGE_SIZE"),
+        ({"fit": "letterbox"}, r"\[DATA\] FIT"),
+        ({"normalization": "simple"}, r"\[DATA\] NORMALIZATION_STRATEGY"),
+    ],
+)
+def test_what_an_official_processor_sets_cant_be_changed(changes: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{key}: the official processor sets it: expected auto"):
+        adapt_input_spec(replace(COLOUR, processor="{}"), **changes)

@@ -1,4 +1,6 @@
+import os
 import pickle
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,17 +8,22 @@ import pytest
 import timm
 import torch
 from loguru import logger
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from csi_predictor.architectures import find_architecture
+from csi_predictor.architectures import CHEXNET_LABELS, find_architecture
+from csi_predictor.config import load_config
 from csi_predictor.errors import WeightsError
-from csi_predictor.models import create_model
+from csi_predictor.models import StagedModel, build_model, create_model
 from csi_predictor.models.encoder import Encoder
-from csi_predictor.models.weights import adapt_stem, find_pretrained, load_encoder_weights
+from csi_predictor.models.state_files import read_state
+from csi_predictor.models.weights import (
+    adapt_stem,
+    load_encoder_weights,
+    load_published_weights,
+)
 
 LITE0 = "timm/tf_efficientnet_lite0"
 LITE0_FILE = "tf_efficientnet_lite0.imagenet.safetensors"
-RESNET18 = find_architecture("resnet18")
 
 
 def encoder_of(name: str = "resnet18", **spec: object) -> Encoder:
@@ -41,8 +48,6 @@ def log_lines() -> list[str]:
 
 
 def loaded_equals(encoder: Encoder, path: Path) -> bool:
-    from safetensors.torch import load_file
-
     file, own = load_file(path), encoder.weights_layout().module.state_dict()
     return all(torch.equal(own[key], file[key]) for key in own)
 
@@ -62,6 +67,31 @@ def test_the_real_file_gives_timms_own_features_and_logits(shared_weights: Path)
         torch.testing.assert_close(logits, reference(images), atol=1e-6, rtol=1e-6)
 
 
+def test_the_real_file_loads_by_the_key_weights_without_a_network(
+    shared_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        pytest.fail("the network was used")
+
+    monkeypatch.setattr(socket, "socket", fail)
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    path = shared_weights / LITE0_FILE
+    if not path.is_file():
+        pytest.skip(f"{LITE0_FILE} isn't beside the project")
+    keys = [f"MODEL.WEIGHTS={path}", f"MODEL.MODEL_ARCH={LITE0}", "MODEL.IMAGE_SIZE=64"]
+    model = build_model(load_config(overrides=[*keys, "RUNTIME.OFFLINE=true"]))
+    assert loaded_equals(model.backbone, path)
+
+
+def test_the_real_file_cut_short_is_refused(shared_weights: Path, tmp_path: Path) -> None:
+    path = tmp_path / LITE0_FILE
+    content = (shared_weights / LITE0_FILE).read_bytes()
+    path.write_bytes(content[: len(content) * 2 // 3])
+    message = refused(encoder_of(LITE0), path)
+    assert "cut short: fetch it again" in message
+    assert "of another network" in refused(encoder_of(), shared_weights / LITE0_FILE)
+
+
 def test_the_classifier_is_left_out_by_name_and_logged(
     published: Path, log_lines: list[str]
 ) -> None:
@@ -76,8 +106,6 @@ def test_the_classifier_is_left_out_by_name_and_logged(
 def test_checkpoints_of_wrapped_networks_fit(
     published: Path, tmp_path: Path, prefix: str, wrap: Callable[..., object]
 ) -> None:
-    from safetensors.torch import load_file
-
     state = {prefix + key: value for key, value in load_file(published).items()}
     torch.save(wrap(state), tmp_path / "wrapped.pth")
     encoder = encoder_of()
@@ -125,8 +153,6 @@ def test_one_channel_becomes_a_third_in_each_of_three() -> None:
 
 
 def test_old_files_without_counters_fit(published: Path, tmp_path: Path) -> None:
-    from safetensors.torch import load_file
-
     state = {k: v for k, v in load_file(published).items() if "num_batches" not in k}
     save_file(state, tmp_path / "old.safetensors")
     load_encoder_weights(encoder_of(), tmp_path / "old.safetensors")
@@ -162,8 +188,6 @@ def test_a_deeper_network_of_the_family_lists_what_differs(published: Path) -> N
 def test_keys_that_are_absent_unknown_or_of_another_shape_are_listed(
     published: Path, tmp_path: Path
 ) -> None:
-    from safetensors.torch import load_file
-
     state = load_file(published)
     del state["layer1.0.conv1.weight"]
     state["surplus"] = torch.zeros(1)
@@ -192,27 +216,68 @@ def test_a_truncated_checkpoint_says_fetch_it_again(tmp_path: Path) -> None:
     assert "a damaged PyTorch checkpoint (2000 bytes)" in refused(encoder_of(), path)
 
 
+@pytest.mark.parametrize("is_new_format", [True, False])
+def test_damage_anywhere_in_a_checkpoint_gives_one_line(
+    tmp_path: Path, is_new_format: bool
+) -> None:
+    path = tmp_path / "damaged.pth"
+    state = {f"layer{index}.weight": torch.zeros(3) for index in range(9)}
+    torch.save(state, path, _use_new_zipfile_serialization=is_new_format)
+    whole = path.read_bytes()
+    for cut in range(2, len(whole) - 300, 37):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(WeightsError) as caught:
+            read_state(path)
+        assert "\n" not in str(caught.value)
+
+
 class _RunsCode:
-    def __init__(self, proof: Path) -> None:
-        self.proof = proof
+    def __init__(self, run: Callable[..., object], *arguments: str) -> None:
+        self.call = (run, arguments)
 
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, str]]:
-        return (open, (str(self.proof), "w"))
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, ...]]:
+        return self.call
 
 
-@pytest.mark.parametrize("writes", ["torch", "pickle"])
-def test_a_malicious_pickle_is_refused_and_not_run(tmp_path: Path, writes: str) -> None:
+@pytest.mark.parametrize("writes", ["torch", "legacy", "pickle"])
+@pytest.mark.parametrize("run", [open, os.system])
+def test_a_malicious_pickle_is_refused_and_not_run(
+    tmp_path: Path, writes: str, run: Callable[..., object]
+) -> None:
     path, proof = tmp_path / "bad.pth", tmp_path / "proof"
-    state = {"conv1.weight": torch.zeros(1), "code": _RunsCode(proof)}
-    if writes == "torch":
-        torch.save(state, path)
+    code = _RunsCode(run, f"touch {proof}") if run is os.system else _RunsCode(run, str(proof), "w")
+    state = {"conv1.weight": torch.zeros(1), "code": code}
+    if writes == "pickle":
+        path.write_bytes(pickle.dumps(code, protocol=2))
     else:
-        path.write_bytes(pickle.dumps(state["code"], protocol=2))
+        torch.save(state, path, _use_new_zipfile_serialization=writes == "torch")
     message = refused(encoder_of(), path)
     assert "refused: it isn't a checkpoint of tensors alone" in message
     assert "could run code" in message
-    assert "open" in message
+    assert run.__name__ in message
     assert not proof.exists()
+    if run is os.system:  # the pickle does what it is feared for where nothing stops it
+        torch.load(path, weights_only=False) if writes != "pickle" else pickle.loads(
+            path.read_bytes()
+        )
+        assert proof.exists()
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+def test_an_error_page_saved_as_weights_is_told_as_one(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("\n<!DOCTYPE html><html><body>404: not found</body></html>")
+    message = refused(encoder_of(), path)
+    assert "a web page (56 bytes), not weights: the download gave an error page" in message
+    assert message.endswith("fetch the file itself")
+
+
+def test_a_git_lfs_pointer_is_told_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n")
+    assert "a Git LFS pointer (126 bytes), not weights: run `git lfs pull`" in refused(
+        encoder_of(), path
+    )
 
 
 def test_a_checkpoint_without_tensors_says_what_it_holds(tmp_path: Path) -> None:
@@ -222,54 +287,157 @@ def test_a_checkpoint_without_tensors_says_what_it_holds(tmp_path: Path) -> None
     assert "holds a list: expected named tensors" in refused(encoder_of(), tmp_path / "list.pth")
 
 
-def test_the_cache_is_looked_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("csi_predictor.models.weights.hf_hub_download", pytest.fail)
-    path = tmp_path / "resnet18.tv_in1k" / "model.safetensors"
-    path.parent.mkdir()
-    path.touch()
-    assert find_pretrained(RESNET18, models_cache=tmp_path, offline=False) == path
+def linear_of(model: StagedModel) -> torch.nn.Linear:
+    return next(part for part in model.classifier.modules() if isinstance(part, torch.nn.Linear))
 
 
-def test_offline_without_the_file_says_what_to_put_where(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError) as caught:
-        find_pretrained(RESNET18, models_cache=tmp_path, offline=True)
-    path = tmp_path / "resnet18.tv_in1k" / "model.safetensors"
-    # 11,689,512 parameters and 9,600 running statistics of 4 bytes, 20 counters of 8: 44.6 MiB.
-    assert str(caught.value) == (
-        f"{path}: no such file, and [RUNTIME] OFFLINE = true: put model.safetensors "
-        "(about 45 MiB) of https://huggingface.co/timm/resnet18.tv_in1k there"
+def test_imagenets_head_is_kept_for_its_thousand_classes(
+    published: Path, log_lines: list[str]
+) -> None:
+    model = create_model("resnet18", num_classes=1000, image_size=64, weights=published).eval()
+    reference = timm.create_model("resnet18", checkpoint_path=str(published)).eval()
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(model(images).logits, reference(images), atol=1e-6, rtol=1e-6)
+    assert "Kept the published head of 1000 outputs: the classes of ImageNet\n" in log_lines
+
+
+@pytest.mark.parametrize(
+    ("spec", "new"),
+    [
+        ({"num_classes": 14}, "linear head of 14"),
+        ({}, "ordinal head of 6"),
+        ({"num_classes": 1000, "head_hidden": 8}, "linear head of 1000"),
+        ({"num_classes": 1000, "feature_levels": 2}, "linear head of 1000"),
+    ],
+)
+def test_a_head_that_doesnt_fit_is_named_and_the_new_one_stays_random(
+    published: Path, log_lines: list[str], spec: dict[str, object], new: str
+) -> None:
+    torch.manual_seed(9)
+    fresh = create_model("resnet18", image_size=64, **spec)
+    torch.manual_seed(9)
+    model = create_model("resnet18", image_size=64, weights=published, **spec)
+    for own, other in zip(
+        model.classifier.parameters(), fresh.classifier.parameters(), strict=True
+    ):
+        assert torch.equal(own, other)
+    assert loaded_equals(model.backbone, published)
+    assert log_lines[-1].endswith(f"; the new {new} starts from random weights\n")
+    if "feature_levels" not in spec:
+        assert log_lines[-1].startswith(f"head of 1000 outputs left out of {published}; ")
+
+
+def test_a_file_without_a_head_says_that_the_new_one_is_random(
+    published: Path, tmp_path: Path, log_lines: list[str]
+) -> None:
+    state = {key: value for key, value in load_file(published).items() if key[:2] != "fc"}
+    save_file(state, tmp_path / "headless.safetensors")
+    create_model("resnet18", image_size=64, weights=tmp_path / "headless.safetensors")
+    assert log_lines[-1] == (
+        f"no head kept of {tmp_path / 'headless.safetensors'}; the new ordinal head of 6 starts "
+        "from random weights\n"
     )
 
 
-def test_a_download_lands_whole_in_the_cache(
-    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def chexnet_file(tmp_path: Path) -> Path:
+    """A file of CheXNet's form: a DenseNet-121 with 14 outputs, wrapped by DataParallel."""
+    torch.manual_seed(2)
+    net = timm.create_model("densenet121", num_classes=14)
+    state = {
+        f"module.densenet121.{key.replace('classifier', 'classifier.0')}": value
+        for key, value in net.state_dict().items()
+    }
+    torch.save({"state_dict": state, "epoch": 5}, tmp_path / "chexnet.pth.tar")
+    return tmp_path / "chexnet.pth.tar"
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_kept"),
+    [
+        (CHEXNET_LABELS, True),
+        (CHEXNET_LABELS[::-1], False),
+        (CHEXNET_LABELS[:13], False),
+        (tuple(f"finding {index}" for index in range(14)), False),
+    ],
+)
+def test_a_head_of_findings_is_kept_for_the_same_names_in_the_same_order(
+    chexnet_file: Path, log_lines: list[str], labels: tuple[str, ...], is_kept: bool
 ) -> None:
-    def fetch(repo_id: str, filename: str, *, local_dir: Path) -> str:
-        assert (repo_id, filename) == ("timm/resnet18.tv_in1k", "model.safetensors")
-        assert not (cache / "resnet18.tv_in1k" / "model.safetensors").exists()
-        (local_dir / filename).write_bytes(published.read_bytes())
-        return str(local_dir / filename)
+    model = create_model("chexnet", labels=labels, image_size=64, weights=chexnet_file)
+    kept = read_state(chexnet_file)["module.densenet121.classifier.0.weight"]
+    assert torch.equal(linear_of(model).weight, kept) == is_kept
+    if is_kept:
+        assert log_lines[-1] == (
+            "Kept the published head of 14 outputs: Atelectasis, Cardiomegaly, Effusion, "
+            "Infiltration, Mass and 9 more\n"
+        )
+    else:
+        assert f"head of 14 outputs left out of {chexnet_file}" in log_lines[-1]
 
-    cache = tmp_path / "cache"
-    monkeypatch.setattr("csi_predictor.models.weights.hf_hub_download", fetch)
-    model = create_model("resnet18", pretrained=True, models_cache=cache)
-    assert loaded_equals(model.backbone, published)
-    assert [path.name for path in cache.rglob("*") if path.is_file()] == ["model.safetensors"]
+
+def test_a_refusal_of_the_encoder_names_the_file(chexnet_file: Path) -> None:
+    row = find_architecture("chexnet_xrv")
+    model = create_model("chexnet_xrv", image_size=64)
+    with pytest.raises(WeightsError) as caught:
+        load_published_weights(model, row, chexnet_file)
+    assert str(caught.value).startswith(f"{chexnet_file}: its first layer takes 3 channels")
 
 
-def test_a_failed_download_says_why_and_what_to_put_where(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+COMPLETE = find_architecture("patchgan_discriminator")
+
+
+def complete_network() -> StagedModel:
+    return create_model(COMPLETE.name, image_size=64)
+
+
+def save_state(state: dict[str, torch.Tensor], path: Path) -> Path:
+    save_file({key: value.contiguous() for key, value in state.items()}, path)
+    return path
+
+
+def equal_states(one: torch.nn.Module, two: torch.nn.Module) -> bool:
+    return all(
+        torch.equal(a, b)
+        for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_network_of_one_piece_takes_its_whole_state(tmp_path: Path, prefix: str) -> None:
+    trained, model = complete_network(), complete_network()
+    assert not equal_states(trained, model)
+    state = {f"{prefix}{key}": value for key, value in trained.state_dict().items()}
+    load_published_weights(model, COMPLETE, save_state(state, tmp_path / "whole.safetensors"))
+    assert equal_states(trained, model)
+
+
+def test_a_network_of_one_piece_takes_its_backbone_and_names_the_rest(
+    tmp_path: Path, log_lines: list[str]
 ) -> None:
-    def fetch(*_: object, **__: object) -> str:
-        raise ConnectionError("no route to the hub\nand a second line")
+    trained, model = complete_network(), complete_network()
+    state = {**trained.state_dict(), "classifier.1.weight": torch.zeros(3, 2)}
+    del state["classifier.1.bias"]
+    path = save_state(state, tmp_path / "other_head.safetensors")
+    load_published_weights(model, COMPLETE, path)
+    assert equal_states(trained.backbone, model.backbone)
+    assert "left out classifier.1.weight; these start from random weights: " in log_lines[-1]
+    assert log_lines[-1].endswith("classifier.1.weight, classifier.1.bias\n")
+    path = save_state(trained.backbone.state_dict(), tmp_path / "backbone.safetensors")
+    model = complete_network()
+    load_published_weights(model, COMPLETE, path)
+    assert equal_states(trained.backbone, model.backbone)
+    assert "left out nothing" in log_lines[-1]
 
-    monkeypatch.setattr("csi_predictor.models.weights.hf_hub_download", fetch)
-    with pytest.raises(WeightsError, match=r"download failed: no route to the hub: put model") as e:
-        find_pretrained(RESNET18, models_cache=tmp_path, offline=False)
-    assert "\n" not in str(e.value)
-    assert not (tmp_path / "resnet18.tv_in1k").exists()
 
-
-def test_a_network_without_published_weights_says_so(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"custom1 has no published weights: set .* PRET"):
-        find_pretrained(find_architecture("custom1"), models_cache=tmp_path, offline=False)
+def test_a_network_of_one_piece_lists_what_doesnt_fit(published: Path, tmp_path: Path) -> None:
+    model = complete_network()
+    with pytest.raises(WeightsError, match=r"of another network: it holds 0 of the \d+ tensors"):
+        load_published_weights(model, COMPLETE, published)
+    state = dict(model.state_dict())
+    missing = next(iter(state))
+    del state[missing]
+    path = save_state(state, tmp_path / "gap.safetensors")
+    with pytest.raises(WeightsError, match=f"gap.safetensors: doesn't fit .*: missing {missing}:"):
+        load_published_weights(model, COMPLETE, path)

@@ -1,7 +1,7 @@
 import torch
 
-from csi_predictor.models.heads.layout import CHEST_LAYOUT
 from csi_predictor.models.encoder import pool_means
+from csi_predictor.models.heads.layout import CHEST_LAYOUT
 from csi_predictor.models.heads.pooling import ZonePooling
 from csi_predictor.specs import MIRRORED_ZONE_INDEX
 

@@ -1,0 +1,1 @@
+"""Two radiographs to a map of change: the longitudinal family."""
