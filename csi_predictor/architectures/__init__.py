@@ -8,11 +8,12 @@ from csi_predictor.architectures.change import CHANGE_ROWS
 from csi_predictor.architectures.find import TIMM_PREFIX, find_row
 from csi_predictor.architectures.images import CHEXNET_LABELS, IMAGE_ROWS, XRV_LABELS
 from csi_predictor.architectures.record import Architecture, WeightsSource
-from csi_predictor.architectures.volumes import VOLUME_ROWS
+from csi_predictor.architectures.volumes import CT_RATE_LABELS, VOLUME_ROWS
 
 __all__ = [
     "ARCHITECTURES",
     "CHEXNET_LABELS",
+    "CT_RATE_LABELS",
     "TIMM_PREFIX",
     "XRV_LABELS",
     "Architecture",

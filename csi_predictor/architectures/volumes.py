@@ -7,7 +7,27 @@ _ENCODERS = "csi_predictor.models.encoders3d"
 _CT = InputSpec(size=(128, 256, 256), channels=1, mean=(0.5,), std=(0.5,), percentiles=(0, 100))
 """(D, H, W). Source: the described CT system: 1.5 x 0.75 x 0.75 mm, HU -1000 to 1000 as -1 to 1."""
 
-_CT_LABELS = 18
+CT_RATE_LABELS = (
+    "Medical material",
+    "Arterial wall calcification",
+    "Cardiomegaly",
+    "Pericardial effusion",
+    "Coronary artery wall calcification",
+    "Hiatal hernia",
+    "Lymphadenopathy",
+    "Emphysema",
+    "Atelectasis",
+    "Lung nodule",
+    "Lung opacity",
+    "Pulmonary fibrotic sequela",
+    "Pleural effusion",
+    "Mosaic attenuation pattern",
+    "Peribronchial thickening",
+    "Consolidation",
+    "Bronchiectasis",
+    "Interlobular septal thickening",
+)
+"""In the table's order. Source: CT-RATE, arXiv:2403.17834."""
 
 
 def _resnet3d(depth: int, feature_dim: int, parameters: int) -> Architecture:
@@ -18,7 +38,8 @@ def _resnet3d(depth: int, feature_dim: int, parameters: int) -> Architecture:
         feature_dim=feature_dim,
         input_spec=_CT,
         parameters=parameters,
-        outputs=_CT_LABELS,
+        outputs=len(CT_RATE_LABELS),
+        labels=CT_RATE_LABELS,
         head_hidden=256,
         timm_name=f"resnet{depth}.tv_in1k",
         dimensions=3,
@@ -36,7 +57,8 @@ def _densenet3d(
         feature_dim=feature_dim,
         input_spec=_CT,
         parameters=parameters,
-        outputs=_CT_LABELS,
+        outputs=len(CT_RATE_LABELS),
+        labels=CT_RATE_LABELS,
         head_hidden=512,
         timm_name=timm_name,
         dimensions=3,
@@ -52,7 +74,8 @@ def _vit3d(variant: str, feature_dim: int, parameters: int, timm_name: str) -> A
         feature_dim=feature_dim,
         input_spec=_CT,
         parameters=parameters,
-        outputs=_CT_LABELS,
+        outputs=len(CT_RATE_LABELS),
+        labels=CT_RATE_LABELS,
         head_hidden=256,
         timm_name=timm_name,
         dimensions=3,

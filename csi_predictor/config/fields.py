@@ -30,6 +30,10 @@ def _split_list(value: object) -> object:
     return value
 
 
+def _empty_if_auto(value: object) -> object:
+    return () if isinstance(value, tuple | list) and list(value) == ["auto"] else value
+
+
 def _none_if_empty(value: object) -> object:
     return None if value == "" else value
 
@@ -58,6 +62,9 @@ SplitList = BeforeValidator(_split_list)
 Names = Annotated[tuple[str, ...], SplitList]
 Numbers = Annotated[tuple[float, ...], SplitList]
 Counts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], SplitList]
+Edges = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=64)], ...], BeforeValidator(_empty_if_auto), SplitList
+]
 OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_list_of_paths)]
 OptionalNumber = Annotated[float | None, BeforeValidator(_none_if_empty)]

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from csi_predictor.config import choices
 from csi_predictor.config.fields import (
     Counts,
+    Edges,
     Names,
     Numbers,
     OptionalPath,
@@ -78,8 +79,9 @@ class ModelSection(Section):
     in_channels: Annotated[choices.Auto | Annotated[int, Field(ge=1, le=3)], Word] = key(
         "auto", "1 or 3; a pretrained 3-channel first layer becomes 1 by summing; auto = its own"
     )
-    patch_size: Annotated[choices.Auto | Annotated[int, Field(ge=1, le=64)], Word] = key(
-        "auto", "of a vision transformer, pixels or voxels; auto = its own"
+    patch_size: Edges = key(
+        (),
+        "of a vision transformer, pixels or voxels: one number, or one an axis; empty = its own",
     )
     pooling: Annotated[Pooling, Word] = key(
         "auto",

@@ -64,7 +64,6 @@ def _read_spec(config: Config, architecture: Architecture) -> ModelSpec:
     head = default_head(architecture, targets.task, wanted)
     if section.head_hidden != "auto":
         head["head_hidden"] = section.head_hidden
-    patch_size = None if section.patch_size == "auto" else section.patch_size
     return ModelSpec(
         architecture=architecture.name,
         input_spec=_read_input_spec(config, architecture),
@@ -79,7 +78,7 @@ def _read_spec(config: Config, architecture: Architecture) -> ModelSpec:
         drop_path_rate=section.drop_path_rate,
         pooling=section.pooling,
         map_range=section.change_output,
-        patch_size=as_patch(patch_size, architecture),
+        patch_size=as_patch(section.patch_size or None, architecture),
     )
 
 

@@ -172,10 +172,20 @@ def default_head(architecture: Architecture, task: Task, head: Head | None) -> d
 def as_patch(
     patch_size: int | Sequence[int] | None, architecture: Architecture
 ) -> tuple[int, ...] | None:
-    """One number as a patch of as many edges as the network's input has."""
-    if isinstance(patch_size, int):
-        return (patch_size,) * architecture.dimensions
-    return None if patch_size is None else tuple(patch_size)
+    """One number as a patch of as many edges as the network's input has.
+
+    Raises:
+        ConfigError: It has another number of edges.
+    """
+    if patch_size is None:
+        return None
+    edges = (patch_size,) if isinstance(patch_size, int) else tuple(patch_size)
+    if len(edges) not in (1, architecture.dimensions):
+        raise ConfigError(
+            f"[MODEL] PATCH_SIZE has {len(edges)} numbers: {architecture.name} expects 1 or "
+            f"{architecture.dimensions}"
+        )
+    return edges * architecture.dimensions if len(edges) == 1 else edges
 
 
 def _likely_task(architecture: Architecture, *, has_answers: bool) -> Task:

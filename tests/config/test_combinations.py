@@ -56,7 +56,7 @@ def load(folder: Path, text: str) -> Config:
         ),
         (
             "[MODEL]\nMODEL_ARCH = resnet50\nUSE_OFFICIAL_PROCESSOR = true\n",
-            r"USE_OFFICIAL_PROCESSOR = true: resnet50 has none: expected false, or MODEL_ARCH = rad",
+            r"USE_OFFICIAL_PROCESSOR = true: resnet50 has none: expected false, or MODEL_ARCH",
         ),
         (
             "[MODEL]\nMODEL_ARCH = raddino\nUSE_OFFICIAL_PROCESSOR = true\nIMAGE_SIZE = 224\n",
@@ -89,3 +89,9 @@ def test_an_impossible_combination_is_named(tmp_path: Path, text: str, expected:
 )
 def test_what_goes_together_is_accepted(tmp_path: Path, text: str) -> None:
     assert load(tmp_path, text).model.model_arch
+
+
+def test_a_patch_size_is_one_number_or_one_an_axis_or_auto(tmp_path: Path) -> None:
+    for text, expected in (("16", (16,)), ("8, 16, 16", (8, 16, 16)), ("auto", ()), ("", ())):
+        model = load(tmp_path, f"[MODEL]\nMODEL_ARCH = vit_tiny\nPATCH_SIZE = {text}\n").model
+        assert model.patch_size == expected

@@ -71,7 +71,7 @@ def test_building_for_evaluation_never_touches_pretrained_weights__weakness_17(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     trained = build_model(config(model_arch="resnet18"))
-    monkeypatch.setattr(weights, "hf_hub_download", pytest.fail)
+    monkeypatch.setattr("csi_predictor.models.weights_cache.ask_hub", pytest.fail)
     monkeypatch.setattr(weights, "read_state", pytest.fail)
     assert build_model_from_spec(trained.spec).spec == trained.spec
 

@@ -74,6 +74,7 @@ def test_multiclass_counts_its_classes_and_multilabel_two_an_answer() -> None:
             {"num_classes": 2, "zone_focus": "masking"},
             r"ZONE_FOCUS = masking: a linear head has no zones: expected none",
         ),
+        ({"patch_size": (8, 8, 8)}, r"PATCH_SIZE has 3 numbers: custom1 expects 1 or 2"),
         ({"patch_size": 16}, r"PATCH_SIZE = 16: custom1 has no patches: expected auto"),
         ({"pooling": "cls"}, r"POOLING = cls: custom1 has no class token: expected auto or mean"),
         ({"image_size": (32, 32, 32)}, r"IMAGE_SIZE has 3 edges: expected 2"),

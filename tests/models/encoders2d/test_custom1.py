@@ -3,6 +3,7 @@ import torch
 
 from csi_predictor.architectures import find_architecture
 from csi_predictor.errors import ConfigError
+from csi_predictor.models.encoder import EncoderOptions
 from csi_predictor.models.encoders2d.custom1 import Custom1, build_custom1
 from csi_predictor.specs import InputSpec
 
@@ -11,7 +12,7 @@ GREY = InputSpec(size=(224, 224), channels=1, mean=(0.5,), std=(0.5,))
 
 
 def test_custom1_builds_and_gives_the_width_that_its_row_declares__weakness_2() -> None:
-    encoder = build_custom1(ROW, input_spec=GREY)
+    encoder = build_custom1(ROW, EncoderOptions(input_spec=GREY))
     features = encoder.forward_features(torch.zeros(1, 1, 224, 224))
     assert features.shape == (1, ROW.feature_dim, 7, 7)
     assert encoder.feature_dim == ROW.feature_dim
@@ -24,7 +25,7 @@ def test_any_size_from_32_on_gives_a_map(height: int, width: int) -> None:
 
 
 def test_levels_are_the_deepest_resolutions_finest_first() -> None:
-    encoder = build_custom1(ROW, input_spec=GREY, feature_levels=3)
+    encoder = build_custom1(ROW, EncoderOptions(input_spec=GREY, feature_levels=3))
     maps = encoder.forward_maps(torch.zeros(1, 1, 64, 64))
     assert [tuple(one.shape[1:]) for one in maps] == [(64, 8, 8), (128, 4, 4), (256, 2, 2)]
     assert encoder.feature_dims == (64, 128, 256)
@@ -47,4 +48,4 @@ def test_it_has_five_stages() -> None:
 )
 def test_what_it_lacks_is_refused(arguments: dict[str, object], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
-        build_custom1(ROW, **{"input_spec": GREY, **arguments})
+        build_custom1(ROW, EncoderOptions(**{"input_spec": GREY, **arguments}))  # type: ignore[arg-type]
