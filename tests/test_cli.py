@@ -98,3 +98,32 @@ def test_the_public_names_are_imported_when_asked_for() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.strip() == "custom1"
+
+
+@pytest.mark.parametrize("option", ["--fetch", "--summary"])
+@pytest.mark.parametrize("mode", ["train", "both", "check"])
+def test_options_of_the_networks_are_refused_in_other_modes(
+    capsys: pytest.CaptureFixture[str], mode: str, option: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--mode", mode, option, "resnet18"])
+    assert caught.value.code == 2
+    assert f"belong to --mode models, not to {mode}" in capsys.readouterr().err
+
+
+def test_a_fetch_and_a_summary_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--mode", "models", "--fetch", "resnet18", "--summary", "resnet18"])
+    assert caught.value.code == 2
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
+def test_a_fetch_reads_the_ini_that_it_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "site.ini"
+    path.write_text("[RUNTIME]\nMODELS_CACHE = weights\n", encoding="utf-8")
+    assert main(["--mode", "models", "--fetch", "chexnet", "--ini", str(path)]) == 1
+    assert f"error: {tmp_path / 'weights' / 'chexnet'}" in capsys.readouterr().err
+    assert main(["--mode", "models", "--fetch", "chexnet", "--ini", str(tmp_path / "no.ini")]) == 2
+    assert "no.ini" in capsys.readouterr().err

@@ -5,7 +5,6 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import csi_predictor
-from csi_predictor.architectures import ARCHITECTURES
 from csi_predictor.cli import ALIASES, MODES
 from csi_predictor.config.schema import SECTIONS
 from csi_predictor.errors import REASON_CODES
@@ -57,10 +56,3 @@ def test_public_names_can_be_imported() -> None:
     (names,) = re.findall(r"from csi_predictor import (.*)", blocks("python"))
     for name in names.split(", "):
         assert name in csi_predictor.__all__
-
-
-def test_the_families_of_the_registry_are_named() -> None:
-    words = {"custom": "custom1", "resnet": "ResNet", "densenet": "DenseNet"}
-    words["efficientnet"] = "EfficientNet"
-    for row in ARCHITECTURES.values():
-        assert words[row.family] in README

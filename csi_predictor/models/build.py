@@ -12,7 +12,7 @@ from csi_predictor.models.create import (
 )
 from csi_predictor.models.input_spec import adapt_input_spec, published_input_spec
 from csi_predictor.models.model_spec import ModelSpec
-from csi_predictor.models.raddino_processor import official_input_spec
+from csi_predictor.models.raddino_processor import PROCESSOR_FILE, official_input_spec
 from csi_predictor.models.registry import resolve_architecture
 from csi_predictor.models.staged import StagedModel
 from csi_predictor.models.weights import find_pretrained, load_published_weights
@@ -100,5 +100,10 @@ def _read_input_spec(config: Config, architecture: Architecture) -> InputSpec:
 
 def _find_published_input(config: Config, architecture: Architecture) -> InputSpec:
     if config.model.use_official_processor:
-        return official_input_spec(architecture, config.runtime.models_cache)
+        runtime = config.runtime
+        if not runtime.offline and architecture.weights is not None:
+            find_pretrained(
+                architecture, models_cache=runtime.models_cache, offline=False, name=PROCESSOR_FILE
+            )
+        return official_input_spec(architecture, runtime.models_cache)
     return published_input_spec(architecture)

@@ -26,10 +26,7 @@ def summarize(architecture: Architecture) -> str:
     Raises:
         ConfigError: timm has no such network.
     """
-    # On the meta device nothing is computed. The six-zone head can't be there: it has no autocast.
-    has_zones = not architecture.outputs and not architecture.is_complete
-    device = "cpu" if has_zones else "meta"
-    with torch.device(device):
+    with torch.device("meta"):  # where nothing is computed
         model = create_model(architecture.name, num_classes=architecture.outputs or None).eval()
         spec = model.input_spec
         image = torch.zeros(1, spec.channels, *spec.size)
@@ -38,7 +35,7 @@ def summarize(architecture: Architecture) -> str:
     found = torchinfo.summary(
         model,
         input_data=[image] * architecture.num_images,
-        device=device,
+        device="meta",
         depth=_DEPTH,
         col_names=_COLUMNS,
         row_settings=("var_names",),

@@ -14,7 +14,8 @@ from csi_predictor.architectures import find_architecture
 from csi_predictor.config.schema import Config
 from csi_predictor.data.prepare import prepare, to_tensor
 from csi_predictor.errors import ConfigError
-from csi_predictor.models import ModelSpec, build_model
+from csi_predictor.models import ModelSpec, build, build_model
+from csi_predictor.models.build import build_model_spec
 from csi_predictor.models.encoders2d import raddino
 from csi_predictor.models.raddino_processor import OFFICIAL_VALUES, official_input_spec
 from csi_predictor.specs import InputSpec
@@ -185,8 +186,21 @@ def test_without_the_key_no_file_is_needed(tmp_path: Path) -> None:
 
 
 def test_with_the_key_a_missing_file_stops_the_build(tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    runtime = config.runtime.model_copy(update={"offline": True})
     with pytest.raises(ConfigError, match="no such file: put preprocessor_config"):
-        build_model(_config(tmp_path))
+        build_model(config.model_copy(update={"runtime": runtime}))
+
+
+def test_a_missing_file_is_fetched_where_there_is_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(*_: object, models_cache: Path, offline: bool, name: str) -> Path:
+        assert not offline
+        return _cache(models_cache) / "rad-dino" / name
+
+    monkeypatch.setattr(build, "find_pretrained", fetch)
+    assert build_model_spec(_config(tmp_path)).input_spec.processor is not None
 
 
 def test_the_processors_size_cant_be_changed(tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ class ZoneClassifier(nn.Module):
 
         Float32 also under autocast: the thresholds' gaps would drown in bfloat16's rounding.
         """
-        with torch.autocast(features.device.type, enabled=False):
+        device_type = "cpu" if features.is_meta else features.device.type
+        with torch.autocast(device_type, enabled=False):
             features = self.dropout(features.float())
             if features.ndim == 2:
                 features = features[:, None]
