@@ -72,22 +72,33 @@ def _environment(config: Config) -> Iterator[Finding]:
 
 
 def _network(config: Config) -> Iterator[Finding]:
+    import torch
+
     from csi_predictor.models.build import build_model
 
     model = build_model(config)
     count = sum(parameter.numel() for parameter in model.parameters())
     spec = model.input_spec
-    name = find_architecture(config.model.model_arch, config.model.variant).name
+    architecture = find_architecture(config.model.model_arch, config.model.variant)
+    name = architecture.name
     size = "x".join(map(str, spec.size))
     yield False, f"{name}, {count:,} parameters, input {spec.channels}x{size}"
+    image = torch.zeros(1, spec.channels, *spec.size, device="meta")  # where nothing is computed
+    try:
+        model.to("meta").eval()(*[image] * architecture.num_images)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        yield True, f"{name} can't take {spec.channels}x{size}: {reason}: change the input's size"
 
 
 def _labels(config: Config) -> Iterator[Finding]:
+    from csi_predictor.workflows.images import load_manifest, refuse_what_is_not_read
+
+    refuse_what_is_not_read(config)
     if config.data.source == "phantom":
         yield False, f"{config.synthesis.count} procedural radiographs, drawn when they are needed"
         return
     from csi_predictor.data.build import build_splits
-    from csi_predictor.workflows.images import load_manifest
 
     manifest = load_manifest(config)
     yield False, f"{len(manifest)} images of {manifest.num_patients} patients"

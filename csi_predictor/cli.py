@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from csi_predictor.errors import CsiError
 
@@ -14,10 +15,12 @@ MODES = {
     "train": "train (or resume), then evaluate on the test split; `both` is an alias",
     "evaluate": "evaluate a bundle on a labelled set; `eval` is an alias",
     "score": "score a folder of DICOM, NIfTI, PNG, JPEG or TIFF files",
+    "benchmark": "time and size networks and engines on this machine",
     "synthesize": "write the embedded procedural radiographs with their labels",
-    "models": "print the registry of networks",
+    "models": "print the registry of networks; --fetch their weights, or --summary of one",
 }
 ALIASES = {"both": "train", "eval": "evaluate"}
+DEFAULT_INI = "config.ini"
 EXIT_INTERRUPTED = 130
 EXIT_TRY_AGAIN = 75
 
@@ -61,9 +64,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="MODE",
         help=", ".join(MODES),
     )
-    parser.add_argument(
-        "--ini", "--config", default="config.ini", metavar="FILE", help="default: config.ini"
-    )
+    parser.add_argument("--ini", "--config", metavar="FILE", help=f"default: {DEFAULT_INI}")
     parser.add_argument(
         "--set",
         action="extend",
@@ -73,27 +74,53 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="override a key of the INI; relative paths are relative to the current folder",
     )
     parser.add_argument("--verbose", action="store_true", help="debug log and tracebacks")
-    return parser.parse_args(arguments)
+    of_models = parser.add_mutually_exclusive_group()
+    of_models.add_argument(
+        "--fetch",
+        metavar="NAME,NAME",
+        help="of --mode models: download the published weights of these into MODELS_CACHE",
+    )
+    of_models.add_argument(
+        "--summary", metavar="NAME", help="of --mode models: print the network layer by layer"
+    )
+    options = parser.parse_args(arguments)
+    if options.mode != "models" and (options.fetch is not None or options.summary is not None):
+        parser.error(f"--fetch and --summary belong to --mode models, not to {options.mode}")
+    return options
 
 
 def _run(options: argparse.Namespace) -> int:
     mode = ALIASES.get(options.mode, options.mode)
-    if mode == "models":
-        from csi_predictor.models.listing import render_registry
-
-        sys.stdout.write(render_registry())
-        return 0
+    if mode == "models" and options.fetch is None:
+        return _show_models(options.summary)
+    ini = options.ini or DEFAULT_INI
+    if mode == "models" and options.ini is None and not Path(ini).is_file():
+        ini = None  # a machine that only fetches needs no INI
     from csi_predictor.config import load_config
 
     overrides = [*options.set, *(["RUNTIME.LOG_LEVEL=DEBUG"] if options.verbose else [])]
-    config = load_config(options.ini, overrides)
+    config = load_config(ini, overrides)
 
     from csi_predictor.logs import start_console_log
 
     start_console_log(config.runtime.log_level)
-    from csi_predictor.modes import RUN_MODE
+    from csi_predictor.modes import RUN_MODE, fetch
 
+    if mode == "models":
+        return fetch(config, options.fetch)
     return RUN_MODE[mode](config)
+
+
+def _show_models(name: str | None) -> int:
+    """The registry, without importing torch; or one network of it."""
+    if name is None:
+        from csi_predictor.architectures.listing import render_registry
+
+        sys.stdout.write(render_registry())
+        return 0
+    from csi_predictor.modes import summarize
+
+    return summarize(name)
 
 
 def _report(error: BaseException, message: str, code: int, is_verbose: bool) -> int:

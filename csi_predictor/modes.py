@@ -3,11 +3,14 @@
 Imports stand inside the functions so that each mode loads only what it needs.
 """
 
+import sys
 from collections.abc import Callable
 
 from loguru import logger
 
+from csi_predictor.architectures import Architecture, find_architecture
 from csi_predictor.config import Config
+from csi_predictor.errors import ConfigError, CsiError, WeightsError
 from csi_predictor.run_folder import mark_finished, open_run
 
 
@@ -68,6 +71,24 @@ def score(config: Config) -> int:
     return 0
 
 
+def benchmark(config: Config) -> int:
+    """Time and size networks and engines on this machine."""
+    from csi_predictor.benchmarking.build import build_benchmark
+    from csi_predictor.benchmarking.machine import describe_machine
+    from csi_predictor.benchmarking.measure import measure_networks
+    from csi_predictor.reporting.benchmark import write_benchmark, write_picture
+
+    with open_run(config, "benchmark") as run_dir:
+        plans, settings = build_benchmark(config, run_dir)
+        machine, rows = describe_machine(settings), []
+        for done in measure_networks(plans, settings):
+            rows += done
+            write_benchmark(rows, run_dir, machine=machine)
+        write_picture(rows, run_dir)
+        logger.info("{} rows, {} with a reason", len(rows), sum(bool(row.error) for row in rows))
+    return 0
+
+
 def synthesize(config: Config) -> int:
     """Write the procedural radiographs with their labels."""
     from csi_predictor.synthesis.build import build_studies
@@ -78,10 +99,65 @@ def synthesize(config: Config) -> int:
     return 0
 
 
+def summarize(name: str) -> int:
+    """Print one network layer by layer."""
+    (row,) = _find_rows([name], option="--summary")
+    from csi_predictor.models import summary
+
+    sys.stdout.write(summary.summarize(row))
+    return 0
+
+
+def fetch(config: Config, names: str) -> int:
+    """Download the weights of networks, comma-separated, into MODELS_CACHE; 1 where one failed."""
+    if config.runtime.offline:
+        raise ConfigError("[RUNTIME] OFFLINE = true: --fetch asks the network: expected false")
+    rows = _find_rows([name for part in names.split(",") if (name := part.strip())], "--fetch")
+    from csi_predictor.models.weights_cache import fetch_pretrained, list_published_files
+
+    for row in rows:  # a network that timm doesn't have is refused before anything is fetched
+        try:
+            list_published_files(row)
+        except WeightsError:
+            logger.debug("{} will be reported in its turn", row.name)
+    num_failed = 0
+    for row in rows:
+        try:
+            for file in fetch_pretrained(row, config.runtime.models_cache):
+                sys.stdout.write(
+                    f"{row.name}  {file.path}  {file.record.size_bytes:,} bytes  "
+                    f"SHA-256 {file.record.sha256}  {'fetched' if file.is_new else 'was there'}\n"
+                )
+        except CsiError as error:
+            num_failed += 1
+            sys.stderr.write(f"error: {error}\n")
+    return 1 if num_failed else 0
+
+
+def _find_rows(names: list[str], option: str) -> list[Architecture]:
+    """The rows of the registry that an option names.
+
+    Raises:
+        ConfigError: None is named, or names that the registry doesn't have, all at once.
+    """
+    rows: dict[str, Architecture] = {}
+    problems = []
+    for name in names:
+        try:
+            row = find_architecture(name)
+            rows[row.name] = row
+        except KeyError as error:
+            problems.append(f"{option} {error.args[0]}")
+    if problems or not rows:
+        raise ConfigError(problems or [f"{option}: no name: expected NAME or NAME,NAME"])
+    return list(rows.values())
+
+
 RUN_MODE: dict[str, Callable[[Config], int]] = {
     "check": check,
     "train": train,
     "evaluate": evaluate,
     "score": score,
+    "benchmark": benchmark,
     "synthesize": synthesize,
 }

@@ -20,6 +20,30 @@ def test_a_right_configuration_has_no_problem(capsys: pytest.CaptureFixture[str]
     assert "custom1, " in shown
 
 
+@pytest.mark.parametrize(
+    ("overrides", "text"),
+    [
+        (
+            ("MODEL.MODEL_ARCH=timm/vgg11", "MODEL.IMAGE_SIZE=16"),
+            "timm/vgg11 can't take 3x16x16: ",
+        ),
+        (
+            ("MODEL.MODEL_ARCH=timm/coat_tiny", "MODEL.IMAGE_SIZE=224"),
+            "MODEL_ARCH = timm/coat_tiny: it ends in 4 feature maps: expected a network of timm",
+        ),
+        (
+            ("DATA.TASK=multilabel", "DATA.LABELS=edema,effusion"),
+            "[DATA] TASK = multilabel: only `build_model` and --mode benchmark know it",
+        ),
+    ],
+)
+def test_what_training_would_fail_on_is_a_problem(
+    overrides: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_checks(configure(*overrides)) == 2
+    assert text in capsys.readouterr().out
+
+
 def test_torch_and_torchvision_that_do_not_match_are_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ def find_row(rows: Mapping[str, Architecture], name: str, variant: str) -> Archi
         if candidate in rows:
             return rows[candidate]
     for row in rows.values():
-        if not variant and row.class_name.lower() == name.lower():
+        if name and not variant and row.class_name.lower() == name.lower():
             return row
     if name.lower().startswith(TIMM_PREFIX) and len(name) > len(TIMM_PREFIX) and not variant:
         return Architecture(

@@ -37,7 +37,19 @@ def _architecture_name(config: Config, place: Place) -> Iterator[str]:
     try:
         find_architecture(config.model.model_arch, config.model.variant)
     except KeyError as error:
-        yield f"{place('MODEL', 'MODEL_ARCH')}: {error.args[0].partition(': ')[2]}"
+        if config.model.variant and _is_whole_name(config.model.model_arch):
+            name = config.model.model_arch
+            yield f"{place('MODEL', 'VARIANT')}: {name} is a whole name: leave it empty"
+        else:
+            yield f"{place('MODEL', 'MODEL_ARCH')}: {error.args[0].partition(': ')[2]}"
+
+
+def _is_whole_name(name: str) -> bool:
+    try:
+        find_architecture(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _found(config: Config) -> Architecture | None:

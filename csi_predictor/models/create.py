@@ -74,6 +74,8 @@ def create_model(
         WeightsError: The weights are missing, damaged or of another network.
     """
     architecture = resolve_architecture(name, variant)
+    if in_channels not in (None, 1, 3):
+        raise ConfigError(f"[MODEL] IN_CHANNELS = {in_channels}: expected auto, 1 or 3")
     published = published_input_spec(architecture)
     input_spec = adapt_input_spec(published, image_size=image_size, in_channels=in_channels)
     targets = choose_targets(architecture, task=task, labels=labels, num_classes=num_classes)
@@ -138,7 +140,8 @@ def choose_targets(
     """What a network answers, from what the user says of it.
 
     Raises:
-        ConfigError: The number of labels and of classes differ, or nothing names the answers.
+        ConfigError: The number of labels and of classes differ, nothing names the answers, or the
+            six zones are given other names.
     """
     names = tuple(labels)
     if num_classes is not None and names and len(names) != num_classes:
@@ -146,6 +149,8 @@ def choose_targets(
     if task == "auto":
         task = _likely_task(architecture, has_answers=bool(names) or num_classes is not None)
     if task == "csi":
+        if names or num_classes is not None:
+            raise ConfigError("task = csi answers six zones: expected no labels and no num_classes")
         return TargetSpec()
     if not names and num_classes is not None:
         is_own = num_classes == len(architecture.labels)
@@ -201,6 +206,10 @@ def _check_zones(spec: ModelSpec, architecture: Architecture) -> None:
             f"[MODEL] HEAD = {spec.head}: six zones are of radiographs, and {architecture.name} "
             "takes volumes: expected linear, map or projection"
         )
+    task = spec.target_spec.task
+    if has_zones != (task == "csi"):
+        expected = "linear, map or projection" if has_zones else "ordinal or softmax"
+        raise ConfigError(f"[MODEL] HEAD = {spec.head}: of TASK = {task}: expected {expected}")
     if spec.zone_focus == "masking" and not has_zones:
         raise ConfigError(
             f"[MODEL] ZONE_FOCUS = masking: a {spec.head} head has no zones: expected none"

@@ -108,6 +108,8 @@ def _size(published: tuple[int, ...], wanted: int | Sequence[int] | None) -> tup
     if len(edges) != len(published):
         key = "VOLUME_SHAPE" if len(published) == 3 else "IMAGE_SIZE"
         raise ConfigError(f"{key} has {len(edges)} edges: expected {len(published)}")
+    if min(edges) < 1:
+        raise ConfigError(f"{key} = {edges}: expected edges of at least 1")
     return edges
 
 

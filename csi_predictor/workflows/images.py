@@ -38,7 +38,7 @@ def load_manifest(config: Config) -> Manifest:
         LabelsError: All that is wrong with the table and with finding its images.
     """
     data = config.data
-    _refuse_what_is_not_read(config)
+    refuse_what_is_not_read(config)
     if data.source == "phantom":
         studies = build_studies(config, default_dir=data.phantom_dir)
         return build_manifest(data, image_dir=studies.images_dir, labels_csv=studies.labels_csv)
@@ -47,7 +47,12 @@ def load_manifest(config: Config) -> Manifest:
     return build_manifest(data, image_dir=data.data_dir, labels_csv=data.labels_csv)
 
 
-def _refuse_what_is_not_read(config: Config) -> None:
+def refuse_what_is_not_read(config: Config) -> None:
+    """Stop before anything is read.
+
+    Raises:
+        ConfigError: Training and evaluation don't read this source or task.
+    """
     data = config.data
     if data.source not in ("phantom", "csv"):
         raise ConfigError(

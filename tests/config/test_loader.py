@@ -181,6 +181,8 @@ def test_a_family_and_a_variant_name_a_network(tmp_path: Path) -> None:
     )
     problems = problems_of(tmp_path, "[MODEL]\nMODEL_ARCH = efficientnet\nVARIANT = b9\n")
     assert "efficientnet_b" in problems[0]
+    (problem,) = problems_of(tmp_path, "[MODEL]\nMODEL_ARCH = resnet18\nVARIANT = 18\n")
+    assert "VARIANT = 18: resnet18 is a whole name: leave it empty" in problem
 
 
 def test_the_resolved_ini_loads_to_the_same_configuration(tmp_path: Path) -> None:

@@ -78,6 +78,14 @@ def test_multiclass_counts_its_classes_and_multilabel_two_an_answer() -> None:
         ({"patch_size": 16}, r"PATCH_SIZE = 16: custom1 has no patches: expected auto"),
         ({"pooling": "cls"}, r"POOLING = cls: custom1 has no class token: expected auto or mean"),
         ({"image_size": (32, 32, 32)}, r"IMAGE_SIZE has 3 edges: expected 2"),
+        ({"image_size": 0}, r"IMAGE_SIZE = \(0, 0\): expected edges of at least 1"),
+        ({"in_channels": 2}, r"IN_CHANNELS = 2: expected auto, 1 or 3"),
+        ({"task": "csi", "num_classes": 5}, r"task = csi answers six zones: expected no labels"),
+        ({"task": "csi", "head": "linear"}, r"HEAD = linear: of TASK = csi: expected ordinal or"),
+        (
+            {"num_classes": 14, "head": "ordinal"},
+            r"HEAD = ordinal: of TASK = multilabel: expected linear, map or projection",
+        ),
     ],
 )
 def test_what_can_not_be_built_is_refused(keywords: dict[str, object], expected: str) -> None:

@@ -234,3 +234,8 @@ def test_custom1_has_about_a_million_parameters() -> None:
 def test_an_unknown_name_is_an_error_of_the_config() -> None:
     with pytest.raises(ConfigError, match=r"\[MODEL\] MODEL_ARCH = resnet51: .* mean resnet50\?"):
         resolve_architecture("resnet51")
+
+
+def test_no_name_is_no_network() -> None:
+    with pytest.raises(KeyError, match="expected one of custom1, resnet18"):
+        find_architecture("")

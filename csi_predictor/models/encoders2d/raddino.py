@@ -13,6 +13,7 @@ from csi_predictor.models.encoder import (
     Encoded,
     Encoder,
     EncoderOptions,
+    Stage,
     Stages,
     WeightsLayout,
     pool_means,
@@ -94,12 +95,13 @@ class RadDino(Encoder):
         return (_to_map(self._tokens(images), images),)
 
     def stages(self) -> Stages:
-        """The embeddings, each block, and the last norm."""
-        blocks = enumerate(self.net.encoder.layer)
+        """The embeddings, then each block; the last norm goes with the last block."""
+        layers = enumerate(self.net.encoder.layer)
+        *blocks, last = ((f"block{index}", block) for index, block in layers)
         return (
             ("embeddings", self.net.embeddings),
-            *((f"block{index}", block) for index, block in blocks),
-            ("norm", self.net.layernorm),
+            *blocks,
+            (f"{last[0]}+norm", Stage([last[1], self.net.layernorm], [])),
         )
 
     def weights_layout(self) -> WeightsLayout:

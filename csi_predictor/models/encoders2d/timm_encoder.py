@@ -9,7 +9,7 @@ import timm
 import torch
 from timm.layers.patch_embed import resample_patch_embed
 from timm.layers.pos_embed import resample_abs_pos_embed
-from timm.models import PretrainedCfg
+from timm.models import DenseNet, PretrainedCfg
 from torch import Tensor, nn
 
 from csi_predictor.architectures import Architecture
@@ -29,6 +29,9 @@ from csi_predictor.specs import INTERPOLATIONS, InputSpec, Interpolation, Poolin
 
 _PATCHES = "patch_embed.proj.weight"
 _POSITIONS = "pos_embed"
+SMALLEST_DENSENET_EDGE = 29
+"""The stem rounds up (29 -> 15 -> 8) and the three transitions down (8 -> 4 -> 2 -> 1)."""
+
 _INTERPOLATIONS: dict[str, Interpolation] = {name: name for name in INTERPOLATIONS}
 
 
@@ -87,6 +90,12 @@ def build_network(
     except (AssertionError, ValueError) as error:
         raise ConfigError(f"[MODEL] MODEL_ARCH = {architecture.name}: {error}") from error
     _check_tokens(net, architecture, options)
+    smallest = min(options.input_spec.size)
+    if isinstance(net, DenseNet) and smallest < SMALLEST_DENSENET_EDGE:
+        raise ConfigError(
+            f"[MODEL] IMAGE_SIZE = {smallest}: {architecture.name} halves the picture five times: "
+            f"expected at least {SMALLEST_DENSENET_EDGE}"
+        )
     return net
 
 
@@ -279,6 +288,11 @@ class TimmEncoder(Encoder):
 
     def _to_map(self, features: Tensor, image_size: torch.Size) -> Tensor:
         """The network's last features as (B, F, h, w), whatever their layout."""
+        if not isinstance(features, Tensor):  # several scales at once, as CoaT and CrossViT
+            raise ConfigError(
+                f"[MODEL] MODEL_ARCH = {self.architecture.name}: it ends in {len(features)} feature "
+                "maps: expected a network of timm that ends in one"
+            )
         num_channels = self.feature_dims[-1]
         if features.ndim == 3:
             tokens = features[:, getattr(self.net, "num_prefix_tokens", 0) :]
@@ -321,6 +335,8 @@ def _check_tokens(net: nn.Module, architecture: Architecture, options: EncoderOp
     sides = getattr(patches, "patch_size", None)
     if not isinstance(sides, tuple) or getattr(patches, "dynamic_img_pad", False):
         return
+    if getattr(getattr(patches, "proj", None), "stride", sides) != sides:
+        return  # kernels that overlap, as of PVT, need no multiple
     for edge, side in zip(options.input_spec.size, sides, strict=True):
         if edge % side:
             raise ConfigError(

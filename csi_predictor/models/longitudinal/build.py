@@ -9,7 +9,7 @@ from csi_predictor.models.longitudinal.contrastive import ContrastiveEncoder
 from csi_predictor.models.longitudinal.discriminator import Discriminator
 from csi_predictor.models.longitudinal.reconstruction import MaskedReconstructionModel
 from csi_predictor.models.longitudinal.transformer_branch import Size
-from csi_predictor.models.model_spec import ModelSpec
+from csi_predictor.models.model_spec import Head, ModelSpec
 
 _MAP_TASKS = ("change", "reconstruction")
 
@@ -77,7 +77,7 @@ def build_longitudinal_classification(
     Raises:
         ConfigError: The spec asks for what the network can't do.
     """
-    _check(architecture, spec)
+    _check(architecture, spec, heads=("linear",))
     return ClassificationModel(
         spec.input_spec.channels,
         len(spec.target_spec.names),
@@ -94,7 +94,7 @@ def build_contrastive_encoder(architecture: Architecture, spec: ModelSpec) -> Co
     Raises:
         ConfigError: The spec asks for what the network can't do.
     """
-    _check(architecture, spec)
+    _check(architecture, spec, heads=("map", "projection"))  # auto is the task's: map
     return ContrastiveEncoder(
         spec.input_spec.channels,
         img_size=_size(spec),
@@ -121,7 +121,9 @@ def build_patchgan_discriminator(architecture: Architecture, spec: ModelSpec) ->
     )
 
 
-def _check(architecture: Architecture, spec: ModelSpec) -> None:
+def _check(
+    architecture: Architecture, spec: ModelSpec, *, heads: tuple[Head, ...] = ("map",)
+) -> None:
     refuse_token_options(
         architecture,
         EncoderOptions(
@@ -138,6 +140,11 @@ def _check(architecture: Architecture, spec: ModelSpec) -> None:
         raise ConfigError(
             f"[DATA] LABELS has {len(names)} names: {architecture.name} gives one map: "
             "expected none or one"
+        )
+    if spec.head not in heads or spec.head_hidden:
+        raise ConfigError(
+            f"[MODEL] HEAD = {spec.head}, HEAD_HIDDEN = {spec.head_hidden}: {architecture.name} "
+            "brings its own head: expected auto for both"
         )
     if spec.feature_levels != 1:
         raise ConfigError(

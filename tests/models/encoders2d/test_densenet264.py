@@ -64,11 +64,24 @@ def test_it_gives_the_width_that_its_row_declares() -> None:
         ({"drop_path_rate": 0.1}, r"DROP_PATH_RATE: densenet264 has no stochastic depth"),
         ({"patch_size": (8, 8)}, r"PATCH_SIZE = 8: densenet264 has no patches"),
         ({"pooling": "cls"}, r"POOLING = cls: densenet264 has no class token"),
+        (
+            {"input_spec": InputSpec(size=(28, 64))},
+            r"IMAGE_SIZE = 28: densenet264 halves the picture five times: expected at least 29",
+        ),
     ],
 )
 def test_what_it_lacks_is_refused(options: dict[str, object], text: str) -> None:
     with pytest.raises(ConfigError, match=text), torch.device("meta"):
-        build_densenet264(ROW, EncoderOptions(input_spec=InputSpec(size=(32, 32)), **options))
+        build_densenet264(
+            ROW, EncoderOptions(**{"input_spec": InputSpec(size=(32, 32)), **options})
+        )
+
+
+def test_the_smallest_picture_that_is_accepted_gives_one_place() -> None:
+    with torch.device("meta"):
+        options = EncoderOptions(input_spec=InputSpec(size=(29, 29)))
+        encoder = build_densenet264(ROW, options).eval()
+        assert encoder.forward_maps(torch.zeros(1, 3, 29, 29))[-1].shape[2:] == (1, 1)
 
 
 def test_pretrained_is_refused_for_nobody_has_published_weights(tmp_path: Path) -> None:

@@ -388,6 +388,13 @@ def test_a_picture_that_patches_cannot_tile_is_refused(size: tuple[int, int], ne
         build(VIT, size=size)
 
 
+def test_kernels_that_overlap_need_no_multiple() -> None:
+    with torch.device("meta"):
+        encoder = build("timm/pvt_v2_b0", size=64).eval()
+        # 64 isn't a multiple of the first kernel, 7, whose stride is 4.
+        assert encoder.forward_maps(torch.zeros(1, 3, 64, 64))[-1].shape == (1, 256, 2, 2)
+
+
 def test_checkpointing_is_refused_where_timm_has_none() -> None:
     encoder = build("timm/pit_ti_224", size=224)
     with pytest.raises(ConfigError, match="GRADIENT_CHECKPOINTING = true: timm/pit_ti_224 can't"):

@@ -95,6 +95,10 @@ def test_labels_name_the_classifier_s_outputs() -> None:
         ("longitudinal_mim", {"num_classes": 3, "task": "change"}, r"LABELS has 3 names: .* one"),
         ("longitudinal_mim", {"patch_size": 16}, r"PATCH_SIZE = 16: longitudinal_mim has no patc"),
         ("contrastive_encoder", {"pooling": "cls"}, r"POOLING = cls: .* expected auto or mean"),
+        ("longitudinal_mim", {"head": "linear"}, r"HEAD = linear.* its own head: expected auto"),
+        ("longitudinal_mim", {"head": "projection"}, r"HEAD = projection.* its own head"),
+        ("longitudinal_classification", {"head": "map"}, r"HEAD = map.* its own head"),
+        ("longitudinal_classification", {"head_hidden": 8}, r"HEAD_HIDDEN = 8: .* its own head"),
         ("longitudinal_mim", {"feature_levels": 2}, r"FEATURE_LEVELS = 2: .* its own maps: ex"),
         (
             "patchgan_discriminator",

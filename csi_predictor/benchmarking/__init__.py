@@ -1,0 +1,1 @@
+"""What networks and engines cost on this machine: plan, rounds, records."""
