@@ -29,7 +29,7 @@ def test_a_right_configuration_has_no_problem(capsys: pytest.CaptureFixture[str]
         ),
         (
             ("MODEL.MODEL_ARCH=timm/coat_tiny", "MODEL.IMAGE_SIZE=224"),
-            "MODEL_ARCH = timm/coat_tiny: it ends in 4 feature maps: expected a network of timm",
+            "MODEL_ARCH = timm/coat_tiny: it ends in 3 feature maps: expected a network of timm",
         ),
         (
             ("DATA.TASK=multilabel", "DATA.LABELS=edema,effusion"),

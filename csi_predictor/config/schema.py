@@ -177,8 +177,13 @@ class DataSection(Section):
     voi: Annotated[VoiRule, Word] = key(
         "window", "window = apply DICOM's VOI LUT or first window; ignore = the full range"
     )
-    low_percentile: float = key(0.5, "percentile of the pixels that becomes 0", ge=0, le=49)
-    high_percentile: float = key(99.5, "percentile of the pixels that becomes 1", ge=51, le=100)
+    low_percentile: Annotated[choices.Auto | Annotated[float, Field(ge=0, le=49)], Word] = key(
+        "auto", "percentile of the pixels that becomes 0; auto = the architecture's own, mostly 0.5"
+    )
+    high_percentile: Annotated[choices.Auto | Annotated[float, Field(ge=51, le=100)], Word] = key(
+        "auto",
+        "percentile of the pixels that becomes 1; auto = the architecture's own, mostly 99.5",
+    )
     normalization_strategy: Annotated[choices.Normalization, Word] = key(
         "auto",
         "after 0-1: medical (.5/.5), imagenet, simple (0/1), custom; auto = the architecture's own",

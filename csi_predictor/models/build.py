@@ -94,7 +94,8 @@ def _read_input_spec(config: Config, architecture: Architecture) -> InputSpec:
         custom_std=data.custom_std,
         fit=None if data.fit == "auto" else data.fit,
         voi=data.voi,
-        percentiles=(data.low_percentile, data.high_percentile),
+        low_percentile=None if data.low_percentile == "auto" else data.low_percentile,
+        high_percentile=None if data.high_percentile == "auto" else data.high_percentile,
     )
 
 

@@ -40,7 +40,8 @@ def adapt_input_spec(
     custom_std: Sequence[float] = (),
     fit: Fit | None = None,
     voi: VoiRule = "window",
-    percentiles: tuple[float, float] = (0.5, 99.5),
+    low_percentile: float | None = None,
+    high_percentile: float | None = None,
 ) -> InputSpec:
     """The published picture with the user's changes; None and `auto` keep what is published.
 
@@ -53,7 +54,8 @@ def adapt_input_spec(
         custom_std: Of `custom`, one number or one a channel.
         fit: How another aspect ratio is met.
         voi: The DICOM window rule.
-        percentiles: That become 0 and 1.
+        low_percentile: Of the pixels, that becomes 0.
+        high_percentile: Of the pixels, that becomes 1.
 
     Raises:
         ConfigError: `custom` has another number of values than channels, the size another number
@@ -62,6 +64,7 @@ def adapt_input_spec(
     """
     if published.processor is not None:
         _check_left_to_processor(image_size, fit, normalization)
+    low, high = published.percentiles
     channels = published.channels if in_channels is None else in_channels
     if normalization == "auto":
         mean, std = published.mean, published.std
@@ -78,7 +81,10 @@ def adapt_input_spec(
         std=_per_channel(std, channels),
         fit=published.fit if fit is None else fit,
         voi=voi,
-        percentiles=percentiles,
+        percentiles=(
+            low if low_percentile is None else low_percentile,
+            high if high_percentile is None else high_percentile,
+        ),
     )
 
 
@@ -105,8 +111,8 @@ def _size(published: tuple[int, ...], wanted: int | Sequence[int] | None) -> tup
     if wanted is None:
         return published
     edges = (wanted,) * len(published) if isinstance(wanted, int) else tuple(wanted)
+    key = "[DATA] VOLUME_SHAPE" if len(published) == 3 else "[MODEL] IMAGE_SIZE"
     if len(edges) != len(published):
-        key = "VOLUME_SHAPE" if len(published) == 3 else "IMAGE_SIZE"
         raise ConfigError(f"{key} has {len(edges)} edges: expected {len(published)}")
     if min(edges) < 1:
         raise ConfigError(f"{key} = {edges}: expected edges of at least 1")

@@ -18,6 +18,9 @@ from csi_predictor.models.weights_cache import find_pretrained
 __all__ = ["adapt_stem", "find_pretrained", "load_encoder_weights", "load_published_weights"]
 
 _PREFIXES = ("module.", "model.", "backbone.", "encoder.", "net.")
+_MEMBER = "member0."
+"""Before each name of a bundle's file; a bundle of several networks has `member1.` too."""
+
 _BATCH_COUNTER = "num_batches_tracked"
 _BACKBONE = "backbone."
 _RGB_CHANNELS = 3
@@ -80,7 +83,7 @@ def load_encoder_weights(encoder: Encoder, path: Path) -> Head | None:
     """
     layout = encoder.weights_layout()
     wanted = layout.module.state_dict()
-    state = read_state(path)
+    state = _read_network(path)
     try:
         state = encoder.rename_weights(state)
     except WeightsError as error:
@@ -134,7 +137,7 @@ def _answers_alike(
 
 def _load_complete(model: StagedModel, path: Path) -> None:
     """Into a network of one piece: the whole state, or all of the backbone."""
-    state, whole = read_state(path), model.state_dict()
+    state, whole = _read_network(path), model.state_dict()
     mismatch = _find_mismatch(_rename(state, whole), whole)
     if not mismatch:
         model.load_state_dict(_rename(state, whole), strict=False)  # only counters may be absent
@@ -156,6 +159,14 @@ def _load_complete(model: StagedModel, path: Path) -> None:
         some_names(others) or "nothing",
         some_names(random) or "none",
     )
+
+
+def _read_network(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file; those of a bundle's only network without `member0.`."""
+    state = read_state(path)
+    if all(name.startswith(_MEMBER) for name in state):
+        return {name.removeprefix(_MEMBER): tensor for name, tensor in state.items()}
+    return state
 
 
 def _rename(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:

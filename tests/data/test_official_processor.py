@@ -232,7 +232,8 @@ def test_a_value_that_transformers_doesnt_take_is_an_error(monkeypatch: pytest.M
 
 @pytest.mark.usefixtures("rebuilt")
 def test_the_pillow_form_of_the_class_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transformers, "BitImageProcessor", transformers.BitImageProcessorPil)
+    pil_form = transformers.BitImageProcessorPil.from_dict
+    monkeypatch.setattr(BitImageProcessor, "from_dict", pil_form)
     with pytest.raises(ConfigError, match=r"changes backend = pil \(expected torchvision\)"):
         check_official_processor(OFFICIAL)
 

@@ -12,6 +12,7 @@ from csi_predictor.models import (
     create_model,
     weights,
 )
+from csi_predictor.models.build import build_model_spec
 from csi_predictor.specs import InputSpec
 
 
@@ -65,6 +66,14 @@ def test_data_keys_make_the_input_spec() -> None:
         fit="letterbox",
         percentiles=(1, 99.5),
     )
+
+
+def test_the_published_stretch_stays_unless_the_ini_changes_it() -> None:
+    """TorchXRayVision stretches the whole range; a percentile is cut off only where asked for."""
+    published = config(model_arch="chexnet_xrv")
+    assert build_model_spec(published).input_spec.percentiles == (0, 100)
+    changed = Config.model_validate({**published.model_dump(), "data": {"high_percentile": 99}})
+    assert build_model_spec(changed).input_spec.percentiles == (0, 99)
 
 
 def test_building_for_evaluation_never_touches_pretrained_weights__weakness_17(

@@ -17,7 +17,12 @@ def test_without_changes_the_published_picture_stays() -> None:
 
 def test_the_users_changes_are_taken() -> None:
     spec = adapt_input_spec(
-        COLOUR, image_size=320, fit="letterbox", voi="ignore", percentiles=(0.0, 100.0)
+        COLOUR,
+        image_size=320,
+        fit="letterbox",
+        voi="ignore",
+        low_percentile=0.0,
+        high_percentile=100.0,
     )
     assert (spec.size, spec.fit, spec.voi) == ((320, 320), "letterbox", "ignore")
     assert spec.percentiles == (0.0, 100.0)
@@ -75,7 +80,9 @@ def test_fields_come_back_from_a_dictionary_and_absent_ones_are_unset() -> None:
 
 def test_an_official_processor_leaves_intensity_and_channels_to_the_user() -> None:
     official = replace(COLOUR, processor="{}", is_eight_bit=True)
-    spec = adapt_input_spec(official, in_channels=1, voi="ignore", percentiles=(1.0, 99.0))
+    spec = adapt_input_spec(
+        official, in_channels=1, voi="ignore", low_percentile=1.0, high_percentile=99.0
+    )
     assert (spec.channels, spec.voi, spec.percentiles) == (1, "ignore", (1.0, 99.0))
     assert (spec.processor, spec.is_eight_bit) == ("{}", True)
 

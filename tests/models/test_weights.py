@@ -122,6 +122,27 @@ def test_a_whole_model_of_ours_lends_its_encoder(tmp_path: Path) -> None:
         assert torch.equal(one, two)
 
 
+@pytest.mark.parametrize(
+    ("name", "size"), [("custom1", 64), ("chexnet", 64), ("longitudinal_classification", 64)]
+)
+def test_a_bundles_file_fits_where_it_holds_one_network(
+    name: str, size: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.safetensors"
+    trained = create_model(name, image_size=size)
+    one = {f"member0.{key}": tensor.contiguous() for key, tensor in trained.state_dict().items()}
+    save_file(one, path)
+    loaded = create_model(name, image_size=size, weights=path)
+    images = torch.randn(1, trained.input_spec.channels, size, size)
+    torch.testing.assert_close(
+        loaded.eval().extract_features(images), trained.eval().extract_features(images)
+    )
+    two = {**one, **{key.replace("member0", "member1"): value for key, value in one.items()}}
+    save_file({key: value.clone() for key, value in two.items()}, path)
+    with pytest.raises(WeightsError, match=r"of another network: .* found member0"):
+        create_model(name, image_size=size, weights=path)
+
+
 def test_position_embeddings_follow_the_input_size(tmp_path: Path) -> None:
     whole = timm.create_model("vit_tiny_patch16_224", num_classes=0)
     save_file(whole.state_dict(), tmp_path / "vit.safetensors")

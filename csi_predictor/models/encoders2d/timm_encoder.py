@@ -290,8 +290,8 @@ class TimmEncoder(Encoder):
         """The network's last features as (B, F, h, w), whatever their layout."""
         if not isinstance(features, Tensor):  # several scales at once, as CoaT and CrossViT
             raise ConfigError(
-                f"[MODEL] MODEL_ARCH = {self.architecture.name}: it ends in {len(features)} feature "
-                "maps: expected a network of timm that ends in one"
+                f"[MODEL] MODEL_ARCH = {self.architecture.name}: it ends in {len(features)} "
+                "feature maps: expected a network of timm that ends in one"
             )
         num_channels = self.feature_dims[-1]
         if features.ndim == 3:
