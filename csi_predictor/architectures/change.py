@@ -1,10 +1,11 @@
 """Networks of the longitudinal family: two radiographs to a map of change, and their parts."""
 
+from typing import Literal
+
 from csi_predictor.architectures.images import CHEXNET_LABELS
 from csi_predictor.architectures.record import Architecture
 from csi_predictor.specs import InputSpec, Task
 
-_BUILDERS = "csi_predictor.models.longitudinal.build"
 _GREY = InputSpec(size=(512, 512), channels=1, mean=(0.0,), std=(1.0,), fit="letterbox")
 _SOURCE = "the described longitudinal system; composition in docs/longitudinal.md"
 
@@ -16,18 +17,20 @@ def _row(
     parameters: int,
     tasks: tuple[Task, ...],
     feature_dim: int = 640,
+    head: Literal["projection"] | None = None,
     num_images: int = 1,
     labels: tuple[str, ...] = (),
 ) -> Architecture:
     return Architecture(
         name=name,
         family="longitudinal",
-        builder=f"{_BUILDERS}:build_{name}",
+        builder="csi_predictor.models.longitudinal.build:build_longitudinal",
         feature_dim=feature_dim,
         input_spec=_GREY,
         parameters=parameters,
         outputs=len(labels),
         labels=labels,
+        head=head,
         is_complete=True,
         tasks=tasks,
         num_images=num_images,
@@ -69,7 +72,13 @@ CHANGE_ROWS = (
         tasks=_LABELS,
         labels=CHEXNET_LABELS,
     ),
-    _row("contrastive_encoder", "ContrastiveEncoder", parameters=102_442_992, tasks=_MAPS),
+    _row(
+        "contrastive_encoder",
+        "ContrastiveEncoder",
+        parameters=102_442_992,
+        tasks=_MAPS,
+        head="projection",
+    ),
     _row(
         "patchgan_discriminator",
         "Discriminator",

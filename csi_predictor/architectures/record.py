@@ -1,6 +1,7 @@
 """One row of the registry: what is known of a network before torch is imported."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from csi_predictor.specs import InputSpec, Task
 
@@ -41,6 +42,7 @@ class Architecture:
         parameters: Counted with `outputs` outputs, as published; 0 = asked of timm when built.
         outputs: Of the published head; 0 = none, the encoder alone is counted.
         labels: Names of the published outputs, where a head is worth keeping for them.
+        head: The kind of head that the network brings; None = its task's.
         head_hidden: Width of the hidden layer of the published head; 0 = one linear layer.
         timm_name: The model's name in timm, with the pretrained tag whose weights are wanted; for
             a network of volumes, the image network whose kernels can be inflated.
@@ -61,6 +63,7 @@ class Architecture:
     parameters: int = 0
     outputs: int = 0
     labels: tuple[str, ...] = ()
+    head: Literal["projection"] | None = None
     head_hidden: int = 0
     timm_name: str | None = None
     weights: WeightsSource | None = None

@@ -139,6 +139,16 @@ def _official_processor(config: Config, place: Place) -> Iterator[str]:
         )
 
 
+def _change_output(config: Config, place: Place) -> Iterator[str]:
+    architecture = _found(config)
+    is_signed = config.model.change_output == "signed"
+    if is_signed and architecture is not None and architecture.family != "longitudinal":
+        yield (
+            f"{place('MODEL', 'CHANGE_OUTPUT')}: {architecture.name} gives plain logits: expected "
+            "magnitude, or a network of the longitudinal family"
+        )
+
+
 def _weights(config: Config, place: Place) -> Iterator[str]:
     model, architecture = config.model, _found(config)
     if model.pretrained and model.weights is not None:
@@ -281,6 +291,7 @@ _RULES = (
     ((*_ARCHITECTURE, "DATA.VOLUME_SHAPE", "MODEL.IMAGE_SIZE"), _volume_shape),
     ((*_ARCHITECTURE, "MODEL.USE_OFFICIAL_PROCESSOR", "MODEL.IMAGE_SIZE"), _official_processor),
     ((*_ARCHITECTURE, "MODEL.PRETRAINED", "MODEL.WEIGHTS"), _weights),
+    ((*_ARCHITECTURE, "MODEL.CHANGE_OUTPUT"), _change_output),
     (("MODEL.IN_CHANNELS",), _in_channels),
     (("TRAINING.LOSS", "MODEL.HEAD"), _ordinal_loss),
     (("DATA.SOURCE", "DATA.DATA_DIR", "DATA.LABELS_CSV"), _source),

@@ -85,7 +85,8 @@ class ModelSection(Section):
     )
     pooling: Annotated[Pooling, Word] = key(
         "auto",
-        "of the whole picture: mean, cls (a transformer's class token); auto = the network's own",
+        "of the whole picture, where the head sees it (not ZONE_FOCUS = pooling): mean, cls (a "
+        "transformer's class token); auto = the network's own",
     )
     feature_levels: int = key(
         1,

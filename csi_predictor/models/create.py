@@ -17,21 +17,13 @@ from csi_predictor.models.heads.pooling import ZonePooling
 from csi_predictor.models.heads.projection import ProjectionHead
 from csi_predictor.models.heads.zones import ZoneClassifier
 from csi_predictor.models.input_spec import adapt_input_spec, published_input_spec
-from csi_predictor.models.model_spec import Head, ModelSpec
+from csi_predictor.models.model_spec import HEAD_OF_TASK, Head, ModelSpec
 from csi_predictor.models.registry import build_encoder, import_builder, resolve_architecture
 from csi_predictor.models.staged import StagedModel
 from csi_predictor.models.weights import find_pretrained, load_published_weights
 from csi_predictor.specs import TargetSpec, Task
 
 MODELS_CACHE = Path("models_cache")
-HEAD_OF_TASK: dict[Task, Head] = {
-    "csi": "ordinal",
-    "multiclass": "linear",
-    "multilabel": "linear",
-    "regression": "linear",
-    "change": "map",
-    "reconstruction": "map",
-}
 
 
 def create_model(
@@ -74,6 +66,8 @@ def create_model(
         WeightsError: The weights are missing, damaged or of another network.
     """
     architecture = resolve_architecture(name, variant)
+    if pretrained and weights is not None:
+        raise ConfigError("pretrained = True contradicts weights: keep one of the two")
     if in_channels not in (None, 1, 3):
         raise ConfigError(f"[MODEL] IN_CHANNELS = {in_channels}: expected auto, 1 or 3")
     published = published_input_spec(architecture)
@@ -144,6 +138,8 @@ def choose_targets(
             six zones are given other names.
     """
     names = tuple(labels)
+    if num_classes is not None and num_classes < 1:
+        raise ConfigError(f"num_classes = {num_classes}: expected at least 1")
     if num_classes is not None and names and len(names) != num_classes:
         raise ConfigError(f"num_classes = {num_classes}, but {len(names)} labels: keep one of them")
     if task == "auto":
@@ -167,7 +163,7 @@ def choose_targets(
 
 def default_head(architecture: Architecture, task: Task, head: Head | None) -> dict[str, Any]:
     """The fields of a `ModelSpec` that follow from the task where the user doesn't set them."""
-    head = head or HEAD_OF_TASK[task]
+    head = head or architecture.head or HEAD_OF_TASK[task]
     if head in ("ordinal", "softmax"):
         return {"head": head}
     hidden = architecture.head_hidden if head == "linear" else 0
@@ -247,12 +243,11 @@ def _build_classifier(spec: ModelSpec, encoder: Encoder) -> nn.Module:
 
 
 def _build_zone_classifier(spec: ModelSpec, encoder: Encoder) -> nn.Module:
-    assert spec.head in ("ordinal", "softmax")
     pools_zones = spec.zone_focus == "pooling"
     width = sum(encoder.feature_dims) if pools_zones else encoder.feature_dim
     return ZoneClassifier(
         width * 2 if pools_zones and spec.global_context else width,
-        kind=spec.head,
+        kind="softmax" if spec.head == "softmax" else "ordinal",
         dropout_rate=spec.dropout_rate,
         learn_thresholds=spec.thresholds == "learned",
         share_zones=spec.zone_focus != "none",

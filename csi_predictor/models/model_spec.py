@@ -2,14 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from csi_predictor.specs import InputSpec, MapRange, Pooling, TargetSpec
+from csi_predictor.errors import ConfigError
+from csi_predictor.specs import InputSpec, MapRange, Pooling, TargetSpec, Task
 
 Head = Literal["ordinal", "softmax", "linear", "map", "projection"]
 ZoneFocus = Literal["none", "pooling", "masking"]
 Thresholds = Literal["learned", "even"]
 MaskingStrategy = Literal["attention", "zero"]
+
+HEAD_OF_TASK: dict[Task, Head] = {
+    "csi": "ordinal",
+    "multiclass": "linear",
+    "multilabel": "linear",
+    "regression": "linear",
+    "change": "map",
+    "reconstruction": "map",
+}
+"""What HEAD = auto means for each TASK, unless the row has a head of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +66,19 @@ class ModelSpec:
     patch_size: tuple[int, ...] | None = None
     map_range: MapRange = "magnitude"
 
+    def __post_init__(self) -> None:
+        for name, choice in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in get_args(choice):
+                raise ConfigError(
+                    f"[MODEL] {name.upper()} = {value}: expected one of "
+                    f"{', '.join(get_args(choice))}"
+                )
+        if self.feature_levels < 1:
+            raise ConfigError(
+                f"[MODEL] FEATURE_LEVELS = {self.feature_levels}: expected at least 1"
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
         return asdict(self)
@@ -68,3 +92,13 @@ class ModelSpec:
         if arguments.get("patch_size") is not None:
             arguments["patch_size"] = tuple(arguments["patch_size"])
         return cls(**arguments)
+
+
+_CHOICES: dict[str, Any] = {
+    "head": Head,
+    "thresholds": Thresholds,
+    "zone_focus": ZoneFocus,
+    "masking_strategy": MaskingStrategy,
+    "pooling": Pooling,
+    "map_range": MapRange,
+}

@@ -162,8 +162,14 @@ def _load_complete(model: StagedModel, path: Path) -> None:
 
 
 def _read_network(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file; those of a bundle's only network without `member0.`."""
+    """The tensors of a file, all finite; those of a bundle's only network without `member0.`."""
     state = read_state(path)
+    broken = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise WeightsError(
+            f"{path}: holds NaN or infinite numbers in {some_names(broken)}: its training failed: "
+            "use another file"
+        )
     if all(name.startswith(_MEMBER) for name in state):
         return {name.removeprefix(_MEMBER): tensor for name, tensor in state.items()}
     return state

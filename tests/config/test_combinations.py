@@ -67,6 +67,10 @@ def load(folder: Path, text: str) -> Config:
             r"USE_OFFICIAL_PROCESSOR = true: sets size, fit and normalisation",
         ),
         (
+            "[MODEL]\nMODEL_ARCH = resnet18\nCHANGE_OUTPUT = signed\n[DATA]\nTASK = change\n",
+            r"CHANGE_OUTPUT = signed: resnet18 gives plain logits: expected magnitude",
+        ),
+        (
             "[MODEL]\nMODEL_ARCH = densenet264\nPRETRAINED = true\n",
             r"PRETRAINED = true: densenet264 has no published weights: expected false, or WEIGHTS",
         ),

@@ -366,3 +366,14 @@ def test_a_network_of_one_piece_lists_what_doesnt_fit(published: Path, tmp_path:
     path = save_state(state, tmp_path / "gap.safetensors")
     with pytest.raises(WeightsError, match=f"gap.safetensors: doesn't fit .*: missing {missing}:"):
         load_published_weights(model, COMPLETE, path)
+
+
+def test_a_file_with_numbers_that_are_none_is_refused(published: Path, tmp_path: Path) -> None:
+    state = load_file(published)
+    state["layer1.0.conv1.weight"] = state["layer1.0.conv1.weight"] * float("nan")
+    path = tmp_path / "diverged.safetensors"
+    save_file(state, path)
+    with pytest.raises(
+        WeightsError, match=r"NaN or infinite numbers in layer1\.0\.conv1\.weight: its training fa"
+    ):
+        load_encoder_weights(encoder_of(), path)

@@ -1,5 +1,8 @@
 """Rows of the registry to longitudinal networks."""
 
+from collections.abc import Callable
+from typing import Any
+
 from csi_predictor.architectures import Architecture
 from csi_predictor.errors import ConfigError
 from csi_predictor.models.encoder import EncoderOptions, refuse_token_options
@@ -9,121 +12,46 @@ from csi_predictor.models.longitudinal.contrastive import ContrastiveEncoder
 from csi_predictor.models.longitudinal.discriminator import Discriminator
 from csi_predictor.models.longitudinal.reconstruction import MaskedReconstructionModel
 from csi_predictor.models.longitudinal.transformer_branch import Size
-from csi_predictor.models.model_spec import Head, ModelSpec
+from csi_predictor.models.model_spec import HEAD_OF_TASK, ModelSpec
+from csi_predictor.models.staged import StagedModel
 
 _MAP_TASKS = ("change", "reconstruction")
+_MAP_NETWORKS: dict[str, Callable[..., StagedModel]] = {
+    "longitudinal_mim_big": LongitudinalMIMModelBig,
+    "longitudinal_mim": LongitudinalMIMModel,
+    "masked_reconstruction": MaskedReconstructionModel,
+}
 
 
-def build_longitudinal_mim_big(
-    architecture: Architecture, spec: ModelSpec
-) -> LongitudinalMIMModelBig:
-    """The recommended network of a spec.
-
-    Raises:
-        ConfigError: The spec asks for what the network can't do.
-    """
-    _check(architecture, spec)
-    return LongitudinalMIMModelBig(
-        spec.input_spec.channels,
-        img_size=_size(spec),
-        output=spec.map_range,
-        dropout_rate=spec.dropout_rate,
-        drop_path_rate=spec.drop_path_rate,
-        spec=spec,
-    )
-
-
-def build_longitudinal_mim(architecture: Architecture, spec: ModelSpec) -> LongitudinalMIMModel:
-    """The smaller network of a spec.
+def build_longitudinal(architecture: Architecture, spec: ModelSpec) -> StagedModel:
+    """The network of a row, as a spec asks for it.
 
     Raises:
         ConfigError: The spec asks for what the network can't do.
     """
     _check(architecture, spec)
-    return LongitudinalMIMModel(
-        spec.input_spec.channels,
-        img_size=_size(spec),
-        output=spec.map_range,
-        dropout_rate=spec.dropout_rate,
-        drop_path_rate=spec.drop_path_rate,
-        spec=spec,
-    )
+    name, channels = architecture.name, spec.input_spec.channels
+    common: dict[str, Any] = {
+        "img_size": _size(spec),
+        "dropout_rate": spec.dropout_rate,
+        "spec": spec,
+    }
+    if name == "patchgan_discriminator":
+        if spec.drop_path_rate:
+            raise ConfigError(
+                f"[MODEL] DROP_PATH_RATE = {spec.drop_path_rate:g}: {name} has no residual paths "
+                "to drop: expected 0"
+            )
+        return Discriminator(channels, **common)
+    common["drop_path_rate"] = spec.drop_path_rate
+    if name == "longitudinal_classification":
+        return ClassificationModel(channels, len(spec.target_spec.names), **common)
+    if name == "contrastive_encoder":
+        return ContrastiveEncoder(channels, **common)
+    return _MAP_NETWORKS[name](channels, output=spec.map_range, **common)
 
 
-def build_masked_reconstruction(
-    architecture: Architecture, spec: ModelSpec
-) -> MaskedReconstructionModel:
-    """The pre-training network of a spec.
-
-    Raises:
-        ConfigError: The spec asks for what the network can't do.
-    """
-    _check(architecture, spec)
-    return MaskedReconstructionModel(
-        spec.input_spec.channels,
-        img_size=_size(spec),
-        output=spec.map_range,
-        dropout_rate=spec.dropout_rate,
-        drop_path_rate=spec.drop_path_rate,
-        spec=spec,
-    )
-
-
-def build_longitudinal_classification(
-    architecture: Architecture, spec: ModelSpec
-) -> ClassificationModel:
-    """The classifier of a spec's labels.
-
-    Raises:
-        ConfigError: The spec asks for what the network can't do.
-    """
-    _check(architecture, spec, heads=("linear",))
-    return ClassificationModel(
-        spec.input_spec.channels,
-        len(spec.target_spec.names),
-        img_size=_size(spec),
-        dropout_rate=spec.dropout_rate,
-        drop_path_rate=spec.drop_path_rate,
-        spec=spec,
-    )
-
-
-def build_contrastive_encoder(architecture: Architecture, spec: ModelSpec) -> ContrastiveEncoder:
-    """The contrastive pre-training network of a spec.
-
-    Raises:
-        ConfigError: The spec asks for what the network can't do.
-    """
-    _check(architecture, spec, heads=("map", "projection"))  # auto is the task's: map
-    return ContrastiveEncoder(
-        spec.input_spec.channels,
-        img_size=_size(spec),
-        dropout_rate=spec.dropout_rate,
-        drop_path_rate=spec.drop_path_rate,
-        spec=spec,
-    )
-
-
-def build_patchgan_discriminator(architecture: Architecture, spec: ModelSpec) -> Discriminator:
-    """The discriminator of a spec.
-
-    Raises:
-        ConfigError: The spec asks for what the network can't do.
-    """
-    _check(architecture, spec)
-    if spec.drop_path_rate:
-        raise ConfigError(
-            f"[MODEL] DROP_PATH_RATE = {spec.drop_path_rate:g}: {architecture.name} has no "
-            "residual paths to drop: expected 0"
-        )
-    return Discriminator(
-        spec.input_spec.channels, img_size=_size(spec), dropout_rate=spec.dropout_rate, spec=spec
-    )
-
-
-def _check(
-    architecture: Architecture, spec: ModelSpec, *, heads: tuple[Head, ...] = ("map",)
-) -> None:
+def _check(architecture: Architecture, spec: ModelSpec) -> None:
     refuse_token_options(
         architecture,
         EncoderOptions(
@@ -141,7 +69,7 @@ def _check(
             f"[DATA] LABELS has {len(names)} names: {architecture.name} gives one map: "
             "expected none or one"
         )
-    if spec.head not in heads or spec.head_hidden:
+    if spec.head != (architecture.head or HEAD_OF_TASK[task]) or spec.head_hidden:
         raise ConfigError(
             f"[MODEL] HEAD = {spec.head}, HEAD_HIDDEN = {spec.head_hidden}: {architecture.name} "
             "brings its own head: expected auto for both"

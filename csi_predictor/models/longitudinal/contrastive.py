@@ -15,7 +15,6 @@ class ContrastiveEncoder(LongitudinalModel):
 
     Args:
         in_channels: Of the picture.
-        latent_channels: Width of the unit vector.
         img_size: (H, W), or the edge of a square picture; multiples of 32.
         dropout_rate: Of the pooled features.
         drop_path_rate: Stochastic depth of the encoder.
@@ -29,7 +28,6 @@ class ContrastiveEncoder(LongitudinalModel):
     def __init__(
         self,
         in_channels: int = 1,
-        latent_channels: int = LATENT_CHANNELS,
         *,
         img_size: Size = IMG_SIZE,
         dropout_rate: float = 0.0,
@@ -39,7 +37,7 @@ class ContrastiveEncoder(LongitudinalModel):
     ) -> None:
         encoder = BottleneckEncoder(in_channels, img_size=img_size, drop_path_rate=drop_path_rate)
         head = ProjectionHead(
-            encoder.feature_dim, num_outputs=latent_channels, dropout_rate=dropout_rate
+            encoder.feature_dim, num_outputs=LATENT_CHANNELS, dropout_rate=dropout_rate
         )
         spec = spec or default_spec(
             "contrastive_encoder",
