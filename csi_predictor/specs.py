@@ -13,6 +13,9 @@ MIRRORED_ZONE_INDEX = (1, 0, 3, 2, 5, 4)
 NUM_GRADES = 4
 MAX_GRADE = NUM_GRADES - 1
 
+NOT_READ = -1.0
+"""Stands in each zone of an image that a second reader hasn't read."""
+
 Fit = Literal["stretch", "letterbox", "crop"]
 Interpolation = Literal["bilinear", "bicubic", "lanczos"]
 VoiRule = Literal["window", "ignore"]

@@ -176,6 +176,21 @@ def _ordinal_loss(config: Config, place: Place) -> Iterator[str]:
         )
 
 
+def _second_reader(config: Config, place: Place) -> Iterator[str]:
+    if not config.training.second_reader_weight:
+        return
+    if config.evaluation.second_reader_csv is None:
+        yield (
+            f"{place('TRAINING', 'SECOND_READER_WEIGHT')}: needs [EVALUATION] SECOND_READER_CSV: "
+            "expected 0, or that table"
+        )
+    if config.model.zone_head != "ordinal":
+        yield (
+            f"{place('TRAINING', 'SECOND_READER_WEIGHT')}: two readers have two thresholds of one "
+            f"score, found [MODEL] HEAD = {config.model.head}: expected HEAD = ordinal, or 0"
+        )
+
+
 def _source(config: Config, place: Place) -> Iterator[str]:
     data = config.data
     if data.source == "csv":
@@ -294,6 +309,10 @@ _RULES = (
     ((*_ARCHITECTURE, "MODEL.CHANGE_OUTPUT"), _change_output),
     (("MODEL.IN_CHANNELS",), _in_channels),
     (("TRAINING.LOSS", "MODEL.HEAD"), _ordinal_loss),
+    (
+        ("TRAINING.SECOND_READER_WEIGHT", "EVALUATION.SECOND_READER_CSV", "MODEL.HEAD"),
+        _second_reader,
+    ),
     (("DATA.SOURCE", "DATA.DATA_DIR", "DATA.LABELS_CSV"), _source),
     (("TRAINING.FREEZE_BACKBONE", "TRAINING.FINE_TUNING"), _frozen_backbone),
     (("TRAINING.FOCAL_ALPHA",), _focal_alpha),

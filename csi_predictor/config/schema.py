@@ -247,6 +247,13 @@ class TrainingSection(Section):
         lt=1,
     )
     unknown_weight: float = key(1.0, "weight of the ungradable answer in the loss", ge=0, le=1)
+    second_reader_weight: float = key(
+        0.0,
+        "share of [EVALUATION] SECOND_READER_CSV in the loss; 0 = only LABELS_CSV is learnt from; "
+        "the network answers as LABELS_CSV's reader",
+        ge=0,
+        lt=1,
+    )
     fine_tuning: Annotated[choices.FineTuning, Word] = key(
         "full",
         "full; frozen = head only; layerwise = rate falls towards the input; gradual = unfreeze",

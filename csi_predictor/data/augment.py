@@ -75,12 +75,12 @@ def augment(
 
     Args:
         pixels: (H, W) in [0, 1].
-        targets: (Z,) grades, NaN = ungradable.
+        targets: (Z,) grades, NaN = ungradable; or (2, Z) of two readers.
         augmentation: Strengths.
         rng: Gives all randomness.
 
     Returns:
-        (H, W) in [0, 1] and (Z,).
+        (H, W) in [0, 1], and the grades in the shape in which they came.
     """
     is_mirrored = rng.random() < augmentation.mirror_p
     placement = rng.uniform(-1, 1, size=4)
@@ -96,7 +96,7 @@ def augment(
     if is_erased:
         _erase(changed, rectangle)
     order = list(MIRRORED_ZONE_INDEX) if is_mirrored else slice(None)
-    return changed, targets[order].copy()
+    return changed, targets[..., order].copy()
 
 
 def _place(

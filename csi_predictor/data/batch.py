@@ -12,7 +12,7 @@ class Sample:
 
     Attributes:
         pixels: (C, H, W) float32, normalised.
-        targets: (Z,) float32, NaN = ungradable.
+        targets: (Z,) float32, NaN = ungradable; or (2, Z), the second reader's below.
         index: Of the row in its dataset.
     """
 
@@ -27,7 +27,7 @@ class Batch:
 
     Attributes:
         pixels: (B, C, H, W) float32, normalised.
-        targets: (B, Z) float32, NaN = ungradable.
+        targets: (B, Z) float32, NaN = ungradable; or (B, 2, Z), the second reader's below.
         indices: (B,) int64, of the rows in their dataset.
     """
 

@@ -50,7 +50,8 @@ class ImageDataset(Dataset[Sample]):
         epoch, index = key if isinstance(key, tuple) else (0, key)
         row = self.rows[index]
         pixels = self.cache.get(row)
-        targets = np.array(row.targets, dtype=np.float32)
+        readers = (row.targets, row.second_targets) if row.second_targets else row.targets
+        targets = np.array(readers, dtype=np.float32)
         if self.augmentation is not None:
             rng = np.random.default_rng((self.seed, epoch, index))
             pixels, targets = augment(pixels, targets, self.augmentation, rng)

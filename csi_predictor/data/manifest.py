@@ -1,7 +1,7 @@
 """The manifest: each labelled image with its file, its patient and its grades."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loguru import logger
@@ -12,6 +12,7 @@ from csi_predictor.data.readers import KNOWN_EXTENSIONS, read_patient_id
 from csi_predictor.data.table import check_no_problems
 from csi_predictor.errors import ImageError, LabelsError
 from csi_predictor.progress import track
+from csi_predictor.specs import NOT_READ
 
 FILE_AS_PATIENT = "file:"
 """Begins the patient id of an image whose patient nobody named."""
@@ -28,12 +29,15 @@ class Row:
         patient_id: Images with the same one are never put in different parts of a split.
         path: The image file.
         targets: One a zone in the order of `specs.ZONES`: grade 0-3, NaN = ungradable.
+        second_targets: The same of a second reader to learn from; `NOT_READ` in each zone where
+            that one hasn't read the image; empty = there is no second reader.
     """
 
     file_id: str
     patient_id: str
     path: Path
     targets: tuple[float, ...]
+    second_targets: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,20 @@ class Manifest:
         """
         by_id = {row.file_id: row for row in self.rows}
         return tuple(by_id[file_id] for file_id in file_ids)
+
+
+def add_second_reader(manifest: Manifest, grades: Mapping[str, tuple[float, ...]]) -> Manifest:
+    """The manifest with another reader's grades beside the first one's.
+
+    Args:
+        manifest: All labelled images.
+        grades: One a zone, by file id; an id that isn't there hasn't been read.
+    """
+    rows = (
+        replace(row, second_targets=grades.get(row.file_id, (NOT_READ,) * len(row.targets)))
+        for row in manifest.rows
+    )
+    return Manifest(tuple(rows))
 
 
 def read_manifest(

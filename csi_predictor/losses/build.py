@@ -9,9 +9,8 @@ from torch import Tensor
 from csi_predictor.config.schema import Config
 from csi_predictor.losses.classification import cross_entropy, focal
 from csi_predictor.losses.ordinal import cumulative, ordinal
-
-ZoneLoss = Callable[[Tensor, Tensor], Tensor]
-"""(logits, targets (B, Z) with NaN = ungradable) -> scalar, a mean over all B * Z zones."""
+from csi_predictor.losses.readers import TwoReaders, ZoneLoss
+from csi_predictor.specs import ZONES
 
 _LOSSES: dict[str, Callable[..., Tensor]] = {
     "ordinal": ordinal,
@@ -34,4 +33,7 @@ def build_loss(config: Config) -> ZoneLoss:
     }
     if name == "focal":
         arguments |= {"gamma": section.focal_gamma, "alpha": section.focal_alpha}
-    return partial(_LOSSES[name], **arguments)
+    loss: ZoneLoss = partial(_LOSSES[name], **arguments)
+    if section.second_reader_weight:
+        return TwoReaders(loss, weight=section.second_reader_weight, num_zones=len(ZONES))
+    return loss

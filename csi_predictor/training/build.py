@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
 from csi_predictor.config import Config
@@ -102,6 +103,11 @@ def build_learner(
         fine_tuning=section.fine_tuning,
         layer_decay=section.layer_decay,
     )
+    loss = build_loss(config)
+    if isinstance(loss, nn.Module):
+        own = list(loss.parameters())
+        rate = section.learning_rate
+        groups.append({"name": "loss", "params": own, "lr": rate, "weight_decay": 0.0})
     optimizer = make_optimizer(groups, name=section.optimizer, momentum=section.momentum)
     steps_per_epoch = math.ceil(num_batches / section.accumulation_steps)
     schedule = Schedule(
@@ -112,7 +118,7 @@ def build_learner(
     )
     return Learner(
         model,
-        build_loss(config),
+        loss,
         optimizer=optimizer,
         schedule=schedule,
         compute=compute,

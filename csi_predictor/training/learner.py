@@ -29,7 +29,8 @@ class Learner:
 
     Args:
         model: Returns an output with `logits`.
-        loss: (logits, targets) -> mean over the images of the batch.
+        loss: (logits, targets) -> mean over the images of the batch; a module's own parameters
+            are learnt too, where the optimizer has them.
         optimizer: Over the model's parameters.
         schedule: Sets the optimizer's rates.
         compute: Device and precision.
@@ -54,6 +55,7 @@ class Learner:
         self.compute = compute
         self._optimizer = optimizer
         self._gradient_clip = gradient_clip
+        self._loss_module = loss.to(compute.device) if isinstance(loss, nn.Module) else nn.Module()
         self._ema = ModelEmaV3(model, decay=ema_decay, use_warmup=True) if ema_decay > 0 else None
         self._scaler = torch.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16)
 
@@ -99,7 +101,8 @@ class Learner:
     def _update(self, step: int) -> None:
         if self._gradient_clip > 0:
             self._scaler.unscale_(self._optimizer)
-            nn.utils.clip_grad_norm_(self.model.parameters(), self._gradient_clip)
+            parameters = [*self.model.parameters(), *self._loss_module.parameters()]
+            nn.utils.clip_grad_norm_(parameters, self._gradient_clip)
         self._scaler.step(self._optimizer)
         self._scaler.update()
         if self._ema is not None:
@@ -109,6 +112,7 @@ class Learner:
         """Everything that `load_state_dict` needs to go on to equal bits."""
         return {
             "model": self.model.state_dict(),
+            "loss": self._loss_module.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self._scaler.state_dict(),
@@ -118,6 +122,7 @@ class Learner:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a saved state."""
         self.model.load_state_dict(state["model"])
+        self._loss_module.load_state_dict(state.get("loss", {}))
         self._optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self._scaler.load_state_dict(state["scaler"])

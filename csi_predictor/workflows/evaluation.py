@@ -8,10 +8,9 @@ from loguru import logger
 
 from csi_predictor.config import Config
 from csi_predictor.data.cache import PreparedCache
-from csi_predictor.data.labels_table import read_labels_table
 from csi_predictor.data.manifest import Manifest, Row
 from csi_predictor.data.split_file import read_split
-from csi_predictor.errors import ConfigError, LabelsError
+from csi_predictor.errors import ConfigError
 from csi_predictor.evaluation.evaluate import Evaluation, evaluate
 from csi_predictor.inference.bundle import BundleFacts, hash_id
 from csi_predictor.inference.predictions import Floats, Predictions
@@ -19,7 +18,8 @@ from csi_predictor.inference.predictor import Predictor, load_predictor
 from csi_predictor.inference.rows import predict_rows
 from csi_predictor.reporting.evaluation import write_evaluation
 from csi_predictor.runtime import Compute
-from csi_predictor.workflows.images import load_manifest, prepare_images
+from csi_predictor.specs import ZONES
+from csi_predictor.workflows.images import load_manifest, prepare_images, read_second_grades
 
 
 def evaluate_bundles(config: Config, compute: Compute, run_dir: Path) -> None:
@@ -148,19 +148,10 @@ def read_second_reader(config: Config, file_ids: tuple[str, ...]) -> Floats | No
     Raises:
         LabelsError: The table is wrong or has none of the images.
     """
-    path = config.evaluation.second_reader_csv
-    if path is None:
+    if config.evaluation.second_reader_csv is None:
         return None
-    table = read_labels_table(path, id_column=config.data.id_column)
-    grades = {row.file_id: row.targets for row in table.rows}
-    found = [file_id for file_id in file_ids if file_id in grades]
-    if not found:
-        raise LabelsError(
-            f"{path}: none of the {len(file_ids)} evaluated ids is in it: expected the same ids as "
-            "in LABELS_CSV"
-        )
-    logger.info("Second reader: {} of {} images", len(found), len(file_ids))
-    missing = (float("nan"),) * len(grades[found[0]])
+    grades = read_second_grades(config, file_ids)
+    missing = (float("nan"),) * len(ZONES)
     return np.array([grades.get(file_id, missing) for file_id in file_ids])
 
 

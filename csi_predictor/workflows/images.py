@@ -1,14 +1,15 @@
 """From the INI to labelled images on this machine, prepared for a network."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from loguru import logger
 
 from csi_predictor.config import Config
 from csi_predictor.data.build import build_cache, build_manifest
 from csi_predictor.data.cache import PreparedCache
+from csi_predictor.data.labels_table import read_labels_table
 from csi_predictor.data.manifest import Manifest, Row
-from csi_predictor.errors import ConfigError
+from csi_predictor.errors import ConfigError, LabelsError
 from csi_predictor.runtime import (
     Compute,
     choose_compute,
@@ -45,6 +46,27 @@ def load_manifest(config: Config) -> Manifest:
     if data.data_dir is None or data.labels_csv is None:
         raise AssertionError("the configuration's rules demand both for SOURCE = csv")
     return build_manifest(data, image_dir=data.data_dir, labels_csv=data.labels_csv)
+
+
+def read_second_grades(config: Config, file_ids: Collection[str]) -> dict[str, tuple[float, ...]]:
+    """Grades of SECOND_READER_CSV, one a zone, of those of the ids that are in it.
+
+    Raises:
+        LabelsError: The table is wrong or has none of the images.
+    """
+    path = config.evaluation.second_reader_csv
+    if path is None:
+        raise AssertionError("asked for only where SECOND_READER_CSV is set")
+    table = read_labels_table(path, id_column=config.data.id_column)
+    grades = {row.file_id: row.targets for row in table.rows}
+    found = {file_id: grades[file_id] for file_id in file_ids if file_id in grades}
+    if not found:
+        raise LabelsError(
+            f"{path}: none of the {len(file_ids)} ids of the images is in it: expected the same "
+            "ids as in LABELS_CSV"
+        )
+    logger.info("Second reader: {} of {} images", len(found), len(file_ids))
+    return found
 
 
 def refuse_what_is_not_read(config: Config) -> None:

@@ -13,7 +13,7 @@ from csi_predictor.config import Config, render_ini
 from csi_predictor.config.schema import TrainingSection
 from csi_predictor.data.build import build_splits, warn_of_equal_images
 from csi_predictor.data.cache import PreparedCache
-from csi_predictor.data.manifest import Manifest, Row
+from csi_predictor.data.manifest import Manifest, Row, add_second_reader
 from csi_predictor.data.split import Split
 from csi_predictor.data.split_file import write_split
 from csi_predictor.errors import LabelsError
@@ -35,7 +35,7 @@ from csi_predictor.training.run import (
     plan_places,
     train_networks,
 )
-from csi_predictor.workflows.images import load_manifest, prepare_images
+from csi_predictor.workflows.images import load_manifest, prepare_images, read_second_grades
 
 MODEL_DIR = "model"
 
@@ -55,7 +55,7 @@ def prepare_training(config: Config, run_dir: Path) -> LabelledData:
     Raises:
         LabelsError: Everything that is wrong with table, split and images.
     """
-    manifest = load_manifest(config)
+    manifest = _with_second_reader(config, load_manifest(config))
     splits = build_splits(config, manifest)
     check_same_data(run_dir / STATE_DIR / "data.sha256", manifest, splits)
     check_gradable(manifest, splits)
@@ -63,6 +63,14 @@ def prepare_training(config: Config, run_dir: Path) -> LabelledData:
     cache = prepare_images(config, manifest.rows, build_model_spec(config).input_spec)
     warn_of_equal_images(manifest.rows, splits, cache)
     return LabelledData(manifest, splits, cache)
+
+
+def _with_second_reader(config: Config, manifest: Manifest) -> Manifest:
+    """The second reader's grades beside the first one's, where they are to be learnt from."""
+    if not config.training.second_reader_weight:
+        return manifest
+    grades = read_second_grades(config, [row.file_id for row in manifest.rows])
+    return add_second_reader(manifest, grades)
 
 
 def check_same_data(path: Path, manifest: Manifest, splits: Sequence[Split]) -> None:
@@ -76,7 +84,10 @@ def check_same_data(path: Path, manifest: Manifest, splits: Sequence[Split]) -> 
     Raises:
         LabelsError: They are others; going on would test on images already learnt from.
     """
-    rows = [(row.file_id, row.patient_id, [str(g) for g in row.targets]) for row in manifest.rows]
+    rows = [
+        (row.file_id, row.patient_id, [str(g) for g in (*row.targets, *row.second_targets)])
+        for row in manifest.rows
+    ]
     content = json.dumps([rows, [split.part_of() for split in splits]], sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()
     if path.is_file() and path.read_text(encoding="utf-8").strip() != digest:

@@ -71,6 +71,15 @@ def load(folder: Path, text: str) -> Config:
             r"CHANGE_OUTPUT = signed: resnet18 gives plain logits: expected magnitude",
         ),
         (
+            "[TRAINING]\nSECOND_READER_WEIGHT = 0.5\n",
+            r"SECOND_READER_WEIGHT = 0\.5: needs \[EVALUATION\] SECOND_READER_CSV: expected 0, or",
+        ),
+        (
+            "[MODEL]\nHEAD = softmax\n[TRAINING]\nSECOND_READER_WEIGHT = 0.5\n"
+            "[EVALUATION]\nSECOND_READER_CSV = b.csv\n",
+            r"SECOND_READER_WEIGHT = 0\.5: two readers have two thresholds .* HEAD = softmax",
+        ),
+        (
             "[MODEL]\nMODEL_ARCH = densenet264\nPRETRAINED = true\n",
             r"PRETRAINED = true: densenet264 has no published weights: expected false, or WEIGHTS",
         ),

@@ -1,6 +1,6 @@
 import pickle
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +122,14 @@ def test_batch_keeps_order_and_moves_whole() -> None:
     assert batch.indices.tolist() == [3, 1]
     assert batch.to("meta").pixels.device.type == "meta"
     assert torch.equal(pickle.loads(pickle.dumps(batch)).pixels, batch.pixels)
+
+
+def test_two_readers_stand_one_below_the_other_and_are_mirrored_together() -> None:
+    second = (3.0, 2.0, 1.0, 0.0, 1.0, 2.0)
+    rows = (replace(ROWS[2], second_targets=second),)
+    cache = PreparedCache("none", Path("unused"), SPEC, prepare=draw)
+    mirrored = ImageDataset(rows, spec=SPEC, cache=cache, augmentation=Augmentation(mirror_p=1.0))[
+        0
+    ]
+    expected = [[1, 0, 3, 2, 2, float("nan")], [2, 3, 0, 1, 2, 1]]
+    assert np.array_equal(mirrored.targets.numpy(), expected, equal_nan=True)

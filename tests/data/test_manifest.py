@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
-from csi_predictor.data.manifest import Manifest, read_manifest
+from csi_predictor.data.manifest import Manifest, Row, add_second_reader, read_manifest
 from csi_predictor.errors import ImageError, LabelsError
+from csi_predictor.specs import NOT_READ
 
 HEADER = "FileID;right_sup;left_sup;right_mid;left_mid;right_inf;left_inf"
 
@@ -143,3 +144,10 @@ def test_the_shared_six_zone_table_is_read_whole(shared_data: Path) -> None:
     manifest = read_manifest(folder / "labels.csv", image_dir=folder / "images")
     with (folder / "labels.csv").open() as file:
         assert len(manifest) == sum(1 for line in file if line.strip()) - 1
+
+
+def test_an_image_that_the_second_reader_has_not_read_says_so() -> None:
+    rows = tuple(Row(name, name, Path(name), (1.0,) * 6) for name in ("a", "b"))
+    both = add_second_reader(Manifest(rows), {"b": (0.0,) * 6, "other": (3.0,) * 6})
+    assert [row.second_targets for row in both.rows] == [(NOT_READ,) * 6, (0.0,) * 6]
+    assert [row.targets for row in both.rows] == [row.targets for row in rows]

@@ -134,3 +134,41 @@ def test_a_restored_learner_goes_on_to_equal_bits() -> None:
         assert torch.equal(value, fresh.state_dict()["ema"][name])
     for one, other in zip(whole.model.parameters(), fresh.model.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+class ShiftedError(nn.Module):
+    """A loss with a parameter of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(2))
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return F.mse_loss(logits + self.shift, targets)
+
+
+def test_what_a_loss_learns_itself_is_saved_and_goes_on_to_equal_bits() -> None:
+    def make() -> tuple[Learner, ShiftedError]:
+        torch.manual_seed(0)
+        model, loss = TinyModel(), ShiftedError()
+        optimizer = torch.optim.AdamW([*model.parameters(), *loss.parameters()], lr=0.1)
+        schedule = Schedule(optimizer, total_steps=10, warmup_steps=0, shape="none")
+        learner = Learner(
+            model, loss, optimizer=optimizer, schedule=schedule, compute=CPU, gradient_clip=1.0
+        )
+        return learner, loss
+
+    whole, whole_loss = make()
+    for step in range(4):
+        whole.step([make_batch(5, seed=step)], step)
+    part, part_loss = make()
+    for step in range(2):
+        part.step([make_batch(5, seed=step)], step)
+    assert part_loss.shift.abs().min() > 0
+    fresh, fresh_loss = make()
+    fresh.load_state_dict(part.state_dict())
+    for step in range(2, 4):
+        fresh.step([make_batch(5, seed=step)], step)
+    assert torch.equal(fresh_loss.shift, whole_loss.shift)
+    for ours, theirs in zip(fresh.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
