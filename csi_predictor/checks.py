@@ -92,7 +92,11 @@ def _network(config: Config) -> Iterator[Finding]:
 
 
 def _labels(config: Config) -> Iterator[Finding]:
-    from csi_predictor.workflows.images import load_manifest, refuse_what_is_not_read
+    from csi_predictor.workflows.images import (
+        load_manifest,
+        read_second_grades,
+        refuse_what_is_not_read,
+    )
 
     refuse_what_is_not_read(config)
     if config.data.source == "phantom":
@@ -104,6 +108,10 @@ def _labels(config: Config) -> Iterator[Finding]:
     yield False, f"{len(manifest)} images of {manifest.num_patients} patients"
     splits = build_splits(config, manifest)
     yield False, f"{len(splits)} split(s)"
+    second = config.evaluation.second_reader_csv
+    if second is not None and second.is_file():  # its absence is told with the folders
+        found = read_second_grades(config, [row.file_id for row in manifest.rows])
+        yield False, f"a second reader of {len(found)} images"
     yield from _sample_problems([row.path for row in manifest.rows], config)
 
 

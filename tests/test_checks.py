@@ -1,12 +1,16 @@
 """`--mode check` finds what would fail later."""
 
+from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+import PIL.Image
 import pytest
 
 from csi_predictor import checks
 from csi_predictor.checks import run_checks
 from csi_predictor.config import Config, load_config
+from csi_predictor.specs import ZONES
 
 
 def configure(*overrides: str) -> Config:
@@ -56,6 +60,26 @@ def test_torch_and_torchvision_that_do_not_match_are_named(
     assert run_checks(configure()) == 2
     shown = capsys.readouterr().out
     assert "import torchvision: operator torchvision::nms does not exist: install the pair" in shown
+
+
+def test_a_wrong_grade_of_the_second_reader_is_a_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = ";".join(("FileID", "PatientID", *ZONES))
+    for index in range(6):
+        noise = np.random.default_rng(index).integers(0, 255, (40, 40), dtype=np.uint8)
+        PIL.Image.fromarray(noise).save(tmp_path / f"i{index}.png")
+    rows = [f"i{index};p{index};0;1;2;3;0;1" for index in range(6)]
+    (tmp_path / "labels.csv").write_text("\n".join([header, *rows]), encoding="utf-8")
+    (tmp_path / "second.csv").write_text(f"{header}\ni0;p0;0;1;2;9;0;1", encoding="utf-8")
+    config = configure(
+        "DATA.SOURCE=csv",
+        f"DATA.DATA_DIR={tmp_path}",
+        f"DATA.LABELS_CSV={tmp_path / 'labels.csv'}",
+        f"EVALUATION.SECOND_READER_CSV={tmp_path / 'second.csv'}",
+    )
+    assert run_checks(config) == 2
+    assert "second.csv row 2, column left_mid = 9: expected 0 to 3" in capsys.readouterr().out
 
 
 def test_every_problem_is_found_in_one_go(capsys: pytest.CaptureFixture[str]) -> None:
