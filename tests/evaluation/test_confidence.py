@@ -36,7 +36,7 @@ def test_ungradable_zones_are_ranked_as_scikit_learn_does(predictions, resamplin
 
 
 def test_confidence_is_that_of_the_given_grade(predictions, resampling) -> None:
-    # median 1 and mean 1.35 both give grade 1, though grade 0 is the likeliest
+    # the mean 1.35 gives grade 1, though grade 0 is the likeliest
     probs = np.broadcast_to([0.4, 0.15, 0.15, 0.3], (50, 6, 4))
     block = calibration_block(replace(predictions, grade_probs=probs), resampling)
     known = np.isfinite(predictions.targets)

@@ -25,23 +25,24 @@ def make(
     )
 
 
-def test_the_grade_is_the_median_of_its_distribution() -> None:
+def test_the_grade_is_the_rounded_mean_of_its_distribution() -> None:
     probabilities = np.array(
         [
             [1, 0, 0, 0],
-            [0.51, 0, 0, 0.49],  # expected 1.47, median 0
-            [0.3, 0.15, 0.15, 0.4],  # most likely 3, median 2
-            [0.2, 0.2, 0.2, 0.4],  # P(grade > 1) = 0.6, P(grade > 2) = 0.4
+            [0.51, 0, 0, 0.49],  # mean 1.47, median 0
+            [0.5, 0, 0, 0.5],  # mean 1.5: half up
+            [0.3, 0.15, 0.15, 0.4],  # most likely 3, mean 1.65
+            [0, 0, 0.4, 0.6],
             [0, 0, 0, 1],
         ],
         dtype=float,
     )
-    assert given_grade(probabilities).tolist() == [0, 0, 2, 2, 3]
+    assert given_grade(probabilities).tolist() == [0, 1, 2, 2, 3, 3]
 
 
-def test_the_grade_minimises_the_expected_absolute_error() -> None:
+def test_the_grade_minimises_the_expected_squared_error() -> None:
     probabilities = np.random.default_rng(0).dirichlet(np.ones(4), size=200)
-    cost = np.abs(np.subtract.outer(np.arange(4), np.arange(4)))
+    cost = np.subtract.outer(np.arange(4), np.arange(4)) ** 2
     assert (given_grade(probabilities) == (probabilities @ cost).argmin(axis=1)).all()
 
 

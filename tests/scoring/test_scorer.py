@@ -31,14 +31,14 @@ def score(predictor, outcomes, batch_size: int = 4, rules: ScoreRules | None = N
 
 
 def test_grades_are_given_and_averaged_by_hand(make_predictor, make_facts) -> None:
-    # half of the mass at 0 and half at 3: the upper median is 3, the expected grade 1.5
+    # half of the mass at 0 and half at 3: the mean is 1.5, given as 2
     predictor = make_predictor(p_ungradable=(0.0, 0.49, 0.5, 1.0, 0.0, 0.0), fill=0.5)
     record = score(predictor, [grey(make_facts, 0.5)])["0.dcm"]
     assert isinstance(record, ScoreRecord)
-    assert record.grades == (3, 3, None, None, 3, 3)
+    assert record.grades == (2, 2, None, None, 2, 2)
     assert record.expected == (1.5,) * 6
     assert record.p_ungradable == (0.0, 0.49, 0.5, 1.0, 0.0, 0.0)
-    assert (record.csi, record.csi_expected, record.risk) == (3.0, 1.5, "high")
+    assert (record.csi, record.csi_expected, record.risk) == (2.0, 1.5, "medium")
     assert record.quality == "4 of 6 zones gradable"
 
 
