@@ -123,7 +123,6 @@ class ModelSection(Section):
     attention_strength: float = key(
         0.7, "of MASKING_STRATEGY = attention: zone*s + (1-zone)*(1-s)", ge=0.5, le=1
     )
-
     change_output: Annotated[MapRange, Word] = key(
         "magnitude",
         "of networks of change: magnitude (0 to 1), or signed (-1 to 1: + appeared, - resolved)",

@@ -128,6 +128,11 @@ def test_the_whole_mode_writes_table_markdown_and_picture(tmp_path: Path) -> Non
     assert (run_dir / "log.txt").is_file()
 
 
+def _hear_interrupts() -> None:
+    """A shell starts what it puts into the background deaf to SIGINT, and children inherit it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c_leaves_the_networks_that_are_done_and_exits_130(tmp_path: Path) -> None:
     table = tmp_path / "run" / "benchmark.csv"
     command = [sys.executable, str(ROOT / "main.py"), "--mode", "benchmark"]
@@ -135,7 +140,13 @@ def test_ctrl_c_leaves_the_networks_that_are_done_and_exits_130(tmp_path: Path) 
     command += ["RUNTIME.DEVICE=cpu", f"RUNTIME.RUN_DIR={tmp_path / 'run'}", "BENCHMARK.RUNS=30"]
     command += ["BENCHMARK.ARCHS=custom1, resnet18", "BENCHMARK.ENGINES=eager"]
     command += ["BENCHMARK.IMAGE_SIZES=32"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_hear_interrupts,
+    ) as process:
         patience = time.monotonic() + 120
         while not table.exists() and process.poll() is None and time.monotonic() < patience:
             time.sleep(0.02)
