@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from loguru import logger
 from safetensors.torch import load_file, save_file
 
 from csi_predictor.architectures import CHEXNET_LABELS, find_architecture
@@ -35,14 +34,6 @@ def published(tmp_path: Path) -> Path:
     path = tmp_path / "resnet18.safetensors"
     save_file(timm.create_model("resnet18").state_dict(), path)
     return path
-
-
-@pytest.fixture
-def log_lines() -> list[str]:
-    lines: list[str] = []
-    sink = logger.add(lines.append, format="{message}")
-    yield lines
-    logger.remove(sink)
 
 
 def loaded_equals(encoder: Encoder, path: Path) -> bool:

@@ -3,12 +3,10 @@
 import hashlib
 import json
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import timm
-from loguru import logger
 from safetensors.torch import save
 
 from csi_predictor.architectures import find_architecture
@@ -20,14 +18,6 @@ RESNET18 = find_architecture("resnet18")
 REPO = "timm/resnet18.tv_in1k"
 COMMIT = "a" * 40
 CONTENT = bytes(range(256)) * 1000
-
-
-@pytest.fixture
-def log_lines() -> Iterator[list[str]]:
-    lines: list[str] = []
-    sink = logger.add(lines.append, format="{message}")
-    yield lines
-    logger.remove(sink)
 
 
 def cached(cache: Path) -> Path:

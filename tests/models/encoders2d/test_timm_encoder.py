@@ -7,10 +7,7 @@ from csi_predictor.architectures import find_architecture
 from csi_predictor.errors import ConfigError
 from csi_predictor.models import create_model
 from csi_predictor.models.encoder import EncoderOptions
-from csi_predictor.models.encoders2d.timm_encoder import (
-    TimmEncoder,
-    build_timm_encoder,
-)
+from csi_predictor.models.encoders2d.timm_encoder import TimmEncoder, build_timm_encoder
 from csi_predictor.specs import InputSpec
 
 VIT = "vit_tiny_patch16_224"

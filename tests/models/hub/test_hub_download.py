@@ -6,14 +6,12 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import timm
 import torch
-from loguru import logger
 from safetensors.torch import load_file, save
 
 from csi_predictor.architectures import find_architecture
@@ -28,14 +26,6 @@ COMMIT = "a" * 40
 CONTENT = bytes(range(256)) * 1000
 HALF = len(CONTENT) // 2
 WHOLE = {"resnet18.tv_in1k/model.safetensors", "resnet18.tv_in1k/source.json"}
-
-
-@pytest.fixture
-def log_lines() -> Iterator[list[str]]:
-    lines: list[str] = []
-    sink = logger.add(lines.append, format="{message}")
-    yield lines
-    logger.remove(sink)
 
 
 def cached(cache: Path) -> Path:
