@@ -46,6 +46,10 @@ class InputSpec:
             resizes and crops in place of `size`, `fit`, `interpolation` and `is_eight_bit`, which
             say the same. A bundle carries it, so no score is made with another preprocessing.
             None = this program resizes.
+        hu_range: Of a CT volume: lowest and highest Hounsfield unit, which become 0 and 1, in place
+            of `percentiles` and `voi`. None = a picture, or a volume of other units.
+        spacing_mm: Of a volume: distance of its voxels along D, H and W, to which it is resampled
+            before it is cropped or padded to `size`. None = the whole volume is resized to `size`.
     """
 
     size: tuple[int, ...]
@@ -58,6 +62,8 @@ class InputSpec:
     voi: VoiRule = "window"
     is_eight_bit: bool = False
     processor: str | None = None
+    hu_range: tuple[float, float] | None = None
+    spacing_mm: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.mean) != self.channels or len(self.std) != self.channels:
@@ -87,12 +93,17 @@ class TargetSpec:
     Attributes:
         task: The kind of answer; `csi` is six zones graded 0-3 or ungradable.
         names: One per answer, in the order of the target vector; of `multiclass` one per class.
-        num_classes: Grades of one answer (ungradable not counted).
+        num_classes: Grades of one answer (ungradable not counted); of `multiclass` all classes.
     """
 
     task: Task = "csi"
     names: tuple[str, ...] = ZONES
     num_classes: int = NUM_GRADES
+
+    @property
+    def num_targets(self) -> int:
+        """Numbers in one image's target vector: of `multiclass` the class's index alone."""
+        return 1 if self.task == "multiclass" else len(self.names)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""

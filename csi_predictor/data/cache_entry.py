@@ -19,7 +19,12 @@ PREPARE_VERSION = 1
 """Raise it with each change of `prepare` that changes pixels: older entries are then not found."""
 
 _AFTER_PREPARE = frozenset({"channels", "mean", "std"})
-_UNSET: dict[str, Any] = {"is_eight_bit": False, "processor": None}
+_UNSET: dict[str, Any] = {
+    "is_eight_bit": False,
+    "processor": None,
+    "hu_range": None,
+    "spacing_mm": None,
+}
 """Fields that came later: they count when set, so that entries made before them stay valid."""
 _CHECKSUM_BYTES = 4
 

@@ -1,7 +1,7 @@
 """The manifest: each labelled image with its file, its patient and its grades."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from loguru import logger
@@ -12,7 +12,7 @@ from csi_predictor.data.readers import KNOWN_EXTENSIONS, read_patient_id
 from csi_predictor.data.table import check_no_problems
 from csi_predictor.errors import ImageError, LabelsError
 from csi_predictor.progress import track
-from csi_predictor.specs import NOT_READ
+from csi_predictor.specs import NOT_READ, TargetSpec
 
 FILE_AS_PATIENT = "file:"
 """Begins the patient id of an image whose patient nobody named."""
@@ -28,7 +28,9 @@ class Row:
         file_id: As in the labels table.
         patient_id: Images with the same one are never put in different parts of a split.
         path: The image file.
-        targets: One a zone in the order of `specs.ZONES`: grade 0-3, NaN = ungradable.
+        targets: Of six zones: one a zone in the order of `specs.ZONES`, grade 0-3, NaN =
+            ungradable. Of `multilabel`: 0 or 1 a label, NaN = unknown. Of `multiclass`: the index
+            of the class.
         second_targets: The same of a second reader to learn from; `NOT_READ` in each zone where
             that one hasn't read the image; empty = there is no second reader.
     """
@@ -42,9 +44,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All labelled images, in the labels table's order."""
+    """All labelled images, in the labels table's order, and what their targets mean."""
 
     rows: tuple[Row, ...]
+    target_spec: TargetSpec = field(default_factory=TargetSpec)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -75,7 +78,7 @@ def add_second_reader(manifest: Manifest, grades: Mapping[str, tuple[float, ...]
         replace(row, second_targets=grades.get(row.file_id, (NOT_READ,) * len(row.targets)))
         for row in manifest.rows
     )
-    return Manifest(tuple(rows))
+    return Manifest(tuple(rows), manifest.target_spec)
 
 
 def read_manifest(

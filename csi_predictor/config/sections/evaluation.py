@@ -1,0 +1,21 @@
+"""[EVALUATION]: keys, types, limits, defaults and meanings."""
+
+from typing import Annotated
+
+from csi_predictor.config import choices
+from csi_predictor.config.fields import OptionalPath, Paths, Section, Word, key
+
+
+class EvaluationSection(Section):
+    """How a trained model is measured."""
+
+    model: Paths = key((), "bundle folder; several, comma-separated, are one ensemble")
+    split: Annotated[choices.EvaluationSplit, Word] = key(
+        "test", "which rows; all = the whole table, whatever its split"
+    )
+    test_time: Annotated[choices.TestTime, Word] = key(
+        "none", "mirror = average with the flipped image (zones swapped); kept in the bundle"
+    )
+    second_reader_csv: OptionalPath = key(None, "another reader's table; reader agreement is added")
+    bootstrap: int = key(1000, "rounds of the confidence intervals, by patient; 0 = none", ge=0)
+    num_thumbnails: int = key(24, "worst cases shown in report.html", ge=0, le=500)
