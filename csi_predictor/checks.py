@@ -3,12 +3,16 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from csi_predictor.architectures import find_architecture
 from csi_predictor.config import Config
 from csi_predictor.errors import CsiError, ProblemsError
 from csi_predictor.versions import library_versions
+
+if TYPE_CHECKING:
+    from csi_predictor.data.manifest import Row
+    from csi_predictor.specs import TargetSpec
 
 SAMPLE_SIZE = 20
 _TORCH_PAIR_HELP = (
@@ -76,7 +80,7 @@ def _network(config: Config) -> Iterator[Finding]:
 
     from csi_predictor.models.build import build_model
 
-    model = build_model(config)
+    model = build_model(config, _targets_or_stand_in(config))
     count = sum(parameter.numel() for parameter in model.parameters())
     spec = model.input_spec
     architecture = find_architecture(config.model.model_arch, config.model.variant)
@@ -91,6 +95,23 @@ def _network(config: Config) -> Iterator[Finding]:
         yield True, f"{name} can't take {spec.channels}x{size}: {reason}: change the input's size"
 
 
+def _targets_or_stand_in(config: Config) -> "TargetSpec | None":
+    """What the network will answer; where the table is wrong or absent, some label."""
+    from csi_predictor.specs import TargetSpec
+    from csi_predictor.workflows.images import find_targets
+
+    try:
+        targets = find_targets(config)
+    except CsiError:
+        targets = None  # reported with the labels
+    data = config.data
+    own = find_architecture(config.model.model_arch, config.model.variant).labels
+    is_named = targets is not None or data.labels or own or data.source == "medmnist"
+    if is_named or data.task not in ("multiclass", "multilabel"):
+        return targets
+    return TargetSpec(task=data.task, names=("first", "second"), num_classes=2)
+
+
 def _labels(config: Config) -> Iterator[Finding]:
     from csi_predictor.workflows.images import (
         load_manifest,
@@ -100,31 +121,37 @@ def _labels(config: Config) -> Iterator[Finding]:
 
     refuse_what_is_not_read(config)
     if config.data.source == "phantom":
-        yield False, f"{config.synthesis.count} procedural radiographs, drawn when they are needed"
+        from csi_predictor.workflows.images import phantom_kind
+
+        kind = "CT volumes" if phantom_kind(config) == "ct" else "radiographs"
+        yield False, f"{config.synthesis.count} procedural {kind}, drawn when they are needed"
         return
     from csi_predictor.data.build import build_splits
 
     manifest = load_manifest(config)
     yield False, f"{len(manifest)} images of {manifest.num_patients} patients"
+    if manifest.target_spec.task != "csi":
+        yield False, f"answers: {', '.join(manifest.target_spec.names)}"
     splits = build_splits(config, manifest)
     yield False, f"{len(splits)} split(s)"
     second = config.evaluation.second_reader_csv
     if second is not None and second.is_file():  # its absence is told with the folders
         found = read_second_grades(config, [row.file_id for row in manifest.rows])
         yield False, f"a second reader of {len(found)} images"
-    yield from _sample_problems([row.path for row in manifest.rows], config)
+    yield from _sample_problems(manifest.rows, config)
 
 
-def _sample_problems(paths: Sequence[Path], config: Config) -> Iterator[Finding]:
-    from csi_predictor.data.prepare import prepare
-    from csi_predictor.models.build import build_model_spec
+def _sample_problems(rows: "Sequence[Row]", config: Config) -> Iterator[Finding]:
+    from csi_predictor.data.build import build_cache
+    from csi_predictor.models.build import build_input_spec
 
-    spec = build_model_spec(config).input_spec
-    step = max(len(paths) // SAMPLE_SIZE, 1)
-    sample = paths[::step][:SAMPLE_SIZE]
-    for path in sample:
+    data = config.data.model_copy(update={"cache": "none"})
+    store = build_cache(config.model_copy(update={"data": data}), build_input_spec(config))
+    step = max(len(rows) // SAMPLE_SIZE, 1)
+    sample = rows[::step][:SAMPLE_SIZE]
+    for row in sample:
         try:
-            prepare(path, spec)
+            store.get(row)
         except CsiError as error:
             yield True, str(error)
     yield False, f"{len(sample)} images read as a sample"

@@ -31,7 +31,7 @@ def train(config: Config) -> int:
         compute = start_compute(config)
         data = training.prepare_training(config, run_dir)
         trained = training.train_all(config, data, compute, run_dir)
-        bundle = training.keep_model(config, data, trained, run_dir)
+        bundle = training.keep_model(config, data, trained, run_dir, compute)
         unseen = training.predict_unseen(config, data, trained, bundle, compute)
         if unseen is None:
             logger.warning("No test images were set aside: there is nothing to evaluate on")
@@ -90,12 +90,12 @@ def benchmark(config: Config) -> int:
 
 
 def synthesize(config: Config) -> int:
-    """Write the procedural radiographs with their labels."""
-    from csi_predictor.synthesis.build import build_studies
+    """Write the procedural radiographs or CT volumes with their labels."""
+    from csi_predictor.synthesis.build import build_phantoms
 
     with open_run(config, "synthesize") as run_dir:
-        studies = build_studies(config, default_dir=run_dir)
-        logger.info("{} images in {}", studies.count, studies.images_dir)
+        drawn = build_phantoms(config, config.synthesis.kind, default_dir=run_dir)
+        logger.info("{} images in {}", drawn.count, drawn.images_dir)
     return 0
 
 

@@ -1,18 +1,16 @@
 """Keys that are right alone and wrong together; each rule names the keys and the way out."""
 
 import math
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Iterator, Set
 
-from csi_predictor.architectures import Architecture, find_architecture
+from csi_predictor.architectures import find_architecture
 from csi_predictor.architectures.select import select_architectures
+from csi_predictor.config.places import Place, find_row
 from csi_predictor.config.schema import Config
-from csi_predictor.specs import NUM_GRADES
+from csi_predictor.config.task_rules import ARCHITECTURE, TASK_RULES
 
 SMALLEST_IMAGE = 16
 """Pixels; of [MODEL] IMAGE_SIZE too."""
-
-Place = Callable[[str, str], str]
-"""(SECTION, KEY) -> where it was set and to what, for a message."""
 
 
 def find_combination_problems(
@@ -27,7 +25,7 @@ def find_combination_problems(
     """
     return [
         problem
-        for keys, rule in _RULES
+        for keys, rule in (*_RULES, *TASK_RULES)
         if invalid.isdisjoint(tuple(key.split(".")) for key in keys)
         for problem in rule(config, place)
     ]
@@ -52,42 +50,6 @@ def _is_whole_name(name: str) -> bool:
     return True
 
 
-def _found(config: Config) -> Architecture | None:
-    try:
-        return find_architecture(config.model.model_arch, config.model.variant)
-    except KeyError:
-        return None  # reported by _architecture_name
-
-
-def _input_kind(config: Config, place: Place) -> Iterator[str]:
-    architecture, data = _found(config), config.data
-    if architecture is None:
-        return
-    kind = _kind(architecture)
-    if kind != _SOURCE_KINDS[data.source]:
-        yield (
-            f"{place('MODEL', 'MODEL_ARCH')}: {_KIND_NAMES[kind]}, but [DATA] SOURCE = "
-            f"{data.source} gives {_SOURCE_KINDS[data.source]}: choose a network for "
-            f"{_SOURCE_KINDS[data.source]}, or another source"
-        )
-    elif data.task == "csi" and kind != "images":
-        yield (
-            f"{place('DATA', 'TASK')}: six zones are of one radiograph, found a network for "
-            f"{kind}: expected another task"
-        )
-    elif architecture.tasks and data.task not in architecture.tasks:
-        yield (
-            f"{place('DATA', 'TASK')}: {architecture.name} can't answer it: expected "
-            f"{' or '.join(architecture.tasks)}"
-        )
-
-
-def _kind(architecture: Architecture) -> str:
-    if architecture.dimensions == 3:
-        return "volumes"
-    return "pairs" if architecture.num_images == 2 else "images"
-
-
 def _head(config: Config, place: Place) -> Iterator[str]:
     is_zoned = config.data.task == "csi"
     if config.model.head != "auto" and is_zoned != (config.model.head in ("ordinal", "softmax")):
@@ -95,19 +57,8 @@ def _head(config: Config, place: Place) -> Iterator[str]:
         yield f"{place('MODEL', 'HEAD')}: of TASK = {config.data.task}: expected {expected}"
 
 
-def _labels(config: Config, place: Place) -> Iterator[str]:
-    architecture, data = _found(config), config.data
-    if data.task not in ("multiclass", "multilabel"):
-        if data.labels:
-            yield f"{place('DATA', 'LABELS')}: not read by TASK = {data.task}: leave it empty"
-    elif not data.labels and (architecture is None or not architecture.labels):
-        yield f"{place('DATA', 'LABELS')}: empty: TASK = {data.task} needs the answers' names"
-    if len(set(data.labels)) != len(data.labels):
-        yield f"{place('DATA', 'LABELS')}: a name stands there twice"
-
-
 def _volume_shape(config: Config, place: Place) -> Iterator[str]:
-    architecture, shape = _found(config), config.data.volume_shape
+    architecture, shape = find_row(config), config.data.volume_shape
     if shape and (len(shape) != 3 or min(shape) < 1):
         yield f"{place('DATA', 'VOLUME_SHAPE')}: expected three numbers above 0: D, H, W"
     if architecture is None:
@@ -122,7 +73,7 @@ def _volume_shape(config: Config, place: Place) -> Iterator[str]:
 
 
 def _official_processor(config: Config, place: Place) -> Iterator[str]:
-    model, architecture = config.model, _found(config)
+    model, architecture = config.model, find_row(config)
     if not model.use_official_processor or architecture is None:
         return
     if architecture.family != "raddino":
@@ -140,7 +91,7 @@ def _official_processor(config: Config, place: Place) -> Iterator[str]:
 
 
 def _change_output(config: Config, place: Place) -> Iterator[str]:
-    architecture = _found(config)
+    architecture = find_row(config)
     is_signed = config.model.change_output == "signed"
     if is_signed and architecture is not None and architecture.family != "longitudinal":
         yield (
@@ -150,7 +101,7 @@ def _change_output(config: Config, place: Place) -> Iterator[str]:
 
 
 def _weights(config: Config, place: Place) -> Iterator[str]:
-    model, architecture = config.model, _found(config)
+    model, architecture = config.model, find_row(config)
     if model.pretrained and model.weights is not None:
         yield f"{place('MODEL', 'WEIGHTS')}: contradicts PRETRAINED = true: keep one of the two"
     if model.pretrained and architecture is not None and not architecture.has_published_weights:
@@ -193,10 +144,10 @@ def _second_reader(config: Config, place: Place) -> Iterator[str]:
 
 def _source(config: Config, place: Place) -> Iterator[str]:
     data = config.data
-    if data.source == "csv":
+    if data.source in ("csv", "volumes"):
         for name in ("DATA_DIR", "LABELS_CSV"):
             if getattr(data, name.lower()) is None:
-                yield f"{place('DATA', name)}: empty: [DATA] SOURCE = csv needs it"
+                yield f"{place('DATA', name)}: empty: [DATA] SOURCE = {data.source} needs it"
     elif data.source == "phantom" and data.labels_csv is not None:
         yield f"{place('DATA', 'LABELS_CSV')}: not read by SOURCE = phantom: set SOURCE = csv"
 
@@ -207,15 +158,6 @@ def _frozen_backbone(config: Config, place: Place) -> Iterator[str]:
         yield (
             f"{place('TRAINING', 'FREEZE_BACKBONE')}: contradicts FINE_TUNING = "
             f"{training.fine_tuning}: set FREEZE_BACKBONE = false or FINE_TUNING = frozen"
-        )
-
-
-def _focal_alpha(config: Config, place: Place) -> Iterator[str]:
-    alpha = config.training.focal_alpha
-    if alpha and (len(alpha) != NUM_GRADES or min(alpha) < 0 or max(alpha) == 0):
-        yield (
-            f"{place('TRAINING', 'FOCAL_ALPHA')}: expected {NUM_GRADES} numbers of at least 0, "
-            "one a grade and not all 0, or none"
         )
 
 
@@ -291,22 +233,13 @@ def _benchmark_counts(config: Config, place: Place) -> Iterator[str]:
         )
 
 
-_SOURCE_KINDS = {"phantom": "images", "csv": "images", "volumes": "volumes", "pairs": "pairs"}
-_KIND_NAMES = {
-    "images": "a network for single images",
-    "volumes": "a network for volumes",
-    "pairs": "a network for pairs of images",
-}
-_ARCHITECTURE = ("MODEL.MODEL_ARCH", "MODEL.VARIANT")
 _RULES = (
-    (_ARCHITECTURE, _architecture_name),
-    ((*_ARCHITECTURE, "DATA.SOURCE", "DATA.TASK"), _input_kind),
+    (ARCHITECTURE, _architecture_name),
     (("MODEL.HEAD", "DATA.TASK"), _head),
-    ((*_ARCHITECTURE, "DATA.LABELS", "DATA.TASK"), _labels),
-    ((*_ARCHITECTURE, "DATA.VOLUME_SHAPE", "MODEL.IMAGE_SIZE"), _volume_shape),
-    ((*_ARCHITECTURE, "MODEL.USE_OFFICIAL_PROCESSOR", "MODEL.IMAGE_SIZE"), _official_processor),
-    ((*_ARCHITECTURE, "MODEL.PRETRAINED", "MODEL.WEIGHTS"), _weights),
-    ((*_ARCHITECTURE, "MODEL.CHANGE_OUTPUT"), _change_output),
+    ((*ARCHITECTURE, "DATA.VOLUME_SHAPE", "MODEL.IMAGE_SIZE"), _volume_shape),
+    ((*ARCHITECTURE, "MODEL.USE_OFFICIAL_PROCESSOR", "MODEL.IMAGE_SIZE"), _official_processor),
+    ((*ARCHITECTURE, "MODEL.PRETRAINED", "MODEL.WEIGHTS"), _weights),
+    ((*ARCHITECTURE, "MODEL.CHANGE_OUTPUT"), _change_output),
     (("MODEL.IN_CHANNELS",), _in_channels),
     (("TRAINING.LOSS", "MODEL.HEAD"), _ordinal_loss),
     (
@@ -315,7 +248,6 @@ _RULES = (
     ),
     (("DATA.SOURCE", "DATA.DATA_DIR", "DATA.LABELS_CSV"), _source),
     (("TRAINING.FREEZE_BACKBONE", "TRAINING.FINE_TUNING"), _frozen_backbone),
-    (("TRAINING.FOCAL_ALPHA",), _focal_alpha),
     (("TRAINING.FINE_TUNING", "TRAINING.UNFREEZE_EPOCHS"), _unfreeze_epochs),
     (("TRAINING.SCHEDULER", "DATA.VAL_FRACTION"), _plateau),
     (("DATA.NORMALIZATION_STRATEGY", "DATA.CUSTOM_MEAN", "DATA.CUSTOM_STD"), _normalization),

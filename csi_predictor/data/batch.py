@@ -11,8 +11,9 @@ class Sample:
     """One image for the network.
 
     Attributes:
-        pixels: (C, H, W) float32, normalised.
-        targets: (Z,) float32, NaN = ungradable; or (2, Z), the second reader's below.
+        pixels: (C, H, W) or (C, D, H, W) float32, normalised.
+        targets: (Z,) float32, NaN = ungradable; or (2, Z), the second reader's below. Of labels
+            and classes (T,), NaN = unknown.
         index: Of the row in its dataset.
     """
 
@@ -26,8 +27,9 @@ class Batch:
     """Several images for the network.
 
     Attributes:
-        pixels: (B, C, H, W) float32, normalised.
-        targets: (B, Z) float32, NaN = ungradable; or (B, 2, Z), the second reader's below.
+        pixels: (B, C, H, W) or (B, C, D, H, W) float32, normalised.
+        targets: (B, Z) float32, NaN = ungradable; or (B, 2, Z), the second reader's below. Of
+            labels and classes (B, T), NaN = unknown.
         indices: (B,) int64, of the rows in their dataset.
     """
 

@@ -12,11 +12,13 @@ from loguru import logger
 from numpy.typing import NDArray
 
 from csi_predictor.data.cache_entry import read_entry, spec_key, write_entry
-from csi_predictor.data.content import ContentIndex, hash_file
+from csi_predictor.data.content import ContentIndex, file_signature, hash_file
 from csi_predictor.data.manifest import Row
 from csi_predictor.data.prepare import prepare as prepare_image
 from csi_predictor.data.process_pool import map_unordered
 from csi_predictor.data.table import check_no_problems
+from csi_predictor.data.volume_content import hash_volume, volume_signature
+from csi_predictor.data.volumes import prepare_volume
 from csi_predictor.errors import ImageError
 from csi_predictor.progress import track
 from csi_predictor.specs import InputSpec
@@ -31,7 +33,25 @@ class HasPixels(Protocol):
 
     @property
     def pixels(self) -> Floats:
-        """(H, W) in [0, 1]."""
+        """(H, W) or (D, H, W) in [0, 1]."""
+
+
+class PixelStore(Protocol):
+    """What training and evaluation need of prepared images, wherever they are kept.
+
+    Attributes:
+        spec: What they are prepared for.
+    """
+
+    spec: InputSpec
+
+    def get(self, row: Row) -> Floats:
+        """(H, W) grey, (3, H, W) colour or a volume (D, H, W) in [0, 1]; not to be written to."""
+        ...
+
+    def fill(self, rows: Sequence[Row], workers: int = 0) -> None:
+        """Prepare all images, or find out that one can't be used."""
+        ...
 
 
 Prepare = Callable[[Path, InputSpec], HasPixels]
@@ -49,7 +69,8 @@ class PreparedCache:
             `disk` keeps between runs.
         folder: Of `disk`.
         spec: What is prepared for.
-        prepare: Makes the pixels; a function of a module's top level.
+        prepare: Makes the pixels; a function of a module's top level. None = by the spec's size:
+            of a picture, or of a volume, whose rows' paths may be folders.
     """
 
     def __init__(
@@ -58,18 +79,21 @@ class PreparedCache:
         folder: Path,
         spec: InputSpec,
         *,
-        prepare: Prepare = prepare_image,
+        prepare: Prepare | None = None,
     ) -> None:
         self.kind = kind
         self.folder = folder / spec_key(spec)
         self.spec = spec
-        self._prepare = prepare
+        is_volume = len(spec.size) == 3
+        self._prepare = prepare or (prepare_volume if is_volume else prepare_image)
+        self._hash = hash_volume if is_volume else hash_file
+        self._signature = volume_signature if is_volume else file_signature
         self._pixels: dict[Path, Floats] = {}
         self._contents: dict[Path, str] = {}
         self._index_path = folder / "contents.json"
 
     def get(self, row: Row) -> Floats:
-        """(H, W) in [0, 1]; not to be written to.
+        """(H, W) or (D, H, W) in [0, 1]; not to be written to.
 
         Raises:
             ImageError: The image can't be used.
@@ -82,7 +106,7 @@ class PreparedCache:
                 self._pixels[row.path] = self._prepare(row.path, self.spec).pixels
             return self._pixels[row.path]
         if row.path not in self._contents:
-            self._contents[row.path] = hash_file(row.path)
+            self._contents[row.path] = self._hash(row.path)
         entry = _entry_path(self.folder, self._contents[row.path])
         pixels = read_entry(entry)
         if pixels is None:
@@ -118,7 +142,7 @@ class PreparedCache:
 
     def _fill_disk(self, rows: Sequence[Row], workers: int) -> None:
         _remove_leftovers(self.folder)
-        index = ContentIndex(self._index_path)
+        index = ContentIndex(self._index_path, self._signature)
         for row in rows:
             content = self._contents.get(row.path) or index.find(row.path)
             if content is not None:
@@ -129,7 +153,13 @@ class PreparedCache:
             if not (content := self._contents.get(row.path, ""))
             or not _entry_path(self.folder, content).exists()
         ]
-        work = partial(_prepare_on_disk, folder=self.folder, spec=self.spec, prepare=self._prepare)
+        work = partial(
+            _prepare_on_disk,
+            folder=self.folder,
+            spec=self.spec,
+            prepare=self._prepare,
+            hash_content=self._hash,
+        )
         outcomes = _run(work, missing, workers)
         for outcome in outcomes:
             if outcome.error is None:
@@ -174,9 +204,16 @@ def _check_only(job: _Job, *, spec: InputSpec, prepare: Prepare) -> _Outcome:
     return replace(_prepare_for_memory(job, spec=spec, prepare=prepare), pixels=None)
 
 
-def _prepare_on_disk(job: _Job, *, folder: Path, spec: InputSpec, prepare: Prepare) -> _Outcome:
+def _prepare_on_disk(
+    job: _Job,
+    *,
+    folder: Path,
+    spec: InputSpec,
+    prepare: Prepare,
+    hash_content: Callable[[Path], str],
+) -> _Outcome:
     try:
-        content = job.content or hash_file(job.path)
+        content = job.content or hash_content(job.path)
         entry = _entry_path(folder, content)
         is_new = not entry.exists()
         if is_new:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from loguru import logger
@@ -37,20 +38,24 @@ class ContentIndex:
 
     Args:
         path: JSON; paths stand in it as hashes, for a file's name may name a patient.
+        signature: Size, modification and change time of a file or folder; None = can't be told.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, signature: Callable[[Path], Signature | None] | None = None
+    ) -> None:
         self._path = path
+        self._signature = signature or file_signature
         self._known = _read_index(path)
 
     def find(self, path: Path) -> str | None:
         """The hash of a file that hasn't changed since it was remembered, else None."""
         size, modified, changed, content = self._known.get(_key(path), (0, 0, 0, ""))
-        return content if content and _signature(path) == (size, modified, changed) else None
+        return content if content and self._signature(path) == (size, modified, changed) else None
 
     def remember(self, path: Path, content: str) -> None:
         """Keep a file's hash, unless it was touched so lately that it may change unseen."""
-        signature = _signature(path)
+        signature = self._signature(path)
         if signature is not None and time.time_ns() - max(signature[1:]) > _SETTLED_NS:
             self._known[_key(path)] = (*signature, content)
 
@@ -82,7 +87,8 @@ def _key(path: Path) -> str:
     return hashlib.sha256(str(path.absolute()).encode(errors="surrogateescape")).hexdigest()
 
 
-def _signature(path: Path) -> Signature | None:
+def file_signature(path: Path) -> Signature | None:
+    """Size, modification and change time; None where the file can't be looked at."""
     try:
         facts = path.stat()
     except OSError:

@@ -1,18 +1,28 @@
 """Images that are the same under different ids: a leak when they lie in different parts."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
-from csi_predictor.data.cache import PreparedCache
+from numpy.typing import NDArray
+
 from csi_predictor.data.content import hash_file
 from csi_predictor.data.manifest import Row
 from csi_predictor.data.split import Split
 from csi_predictor.errors import ImageError
 
 _HEAD_BYTES = 65536
+
+
+class GivesPixels(Protocol):
+    """What gives the pixels of an image: a `PixelStore`, or a set that holds them as published."""
+
+    def get(self, row: Row) -> NDArray[Any]:
+        """The pixels of an image."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -38,30 +48,36 @@ class DuplicateGroup:
 def find_equal_files(rows: Sequence[Row], splits: Sequence[Split]) -> tuple[DuplicateGroup, ...]:
     """Groups of files with equal bytes that lie in different parts or belong to several patients.
 
-    Cheap: only files of equal size and equal first 64 KiB are read in full.
+    Cheap: only files of equal size and equal first 64 KiB are read in full. Images that share one
+    file, as those of an npz set, aren't compared: `find_equal_pixels` does that. Leaks come first.
     """
-    groups: Iterable[Sequence[Row]] = [rows]
+    num_images = Counter(row.path for row in rows)
+    groups: Iterable[Sequence[Row]] = [[row for row in rows if num_images[row.path] == 1]]
     for key in (_size, _hash_head, hash_file):
-        groups = [equal for group in groups for equal in _equal(group, key)]
+        groups = [equal for group in groups for equal in _equal(group, _of_path(key))]
     return _report(groups, splits)
 
 
 def find_equal_pixels(
-    rows: Sequence[Row], splits: Sequence[Split], cache: PreparedCache
+    rows: Sequence[Row], splits: Sequence[Split], images: GivesPixels
 ) -> tuple[DuplicateGroup, ...]:
-    """Groups of images with equal prepared pixels, as one picture in two formats; see above.
+    """Groups of images with equal pixels, as one picture in two formats; see above.
 
     Reads every image once, from the cache where it is filled.
     """
-    hashes = {row.path: hashlib.sha256(cache.get(row).tobytes()).hexdigest() for row in rows}
-    return _report(_equal(rows, hashes.__getitem__), splits)
+    hashes = {row.file_id: hashlib.sha256(images.get(row).tobytes()).digest() for row in rows}
+    return _report(_equal(rows, lambda row: hashes[row.file_id]), splits)
 
 
-def _equal(rows: Sequence[Row], key: Callable[[Path], Hashable]) -> list[list[Row]]:
+def _of_path(key: Callable[[Path], Hashable]) -> Callable[[Row], Hashable]:
+    return lambda row: key(row.path)
+
+
+def _equal(rows: Sequence[Row], key: Callable[[Row], Hashable]) -> list[list[Row]]:
     groups: dict[Hashable, list[Row]] = defaultdict(list)
     for row in rows:
         try:
-            groups[key(row.path)].append(row)
+            groups[key(row)].append(row)
         except (OSError, ImageError):
             continue  # PreparedCache.fill reports all unreadable files at once
     return [group for group in groups.values() if len(group) > 1]
@@ -86,4 +102,4 @@ def _report(groups: Iterable[Sequence[Row]], splits: Sequence[Split]) -> tuple[D
         duplicate = DuplicateGroup(ids, parting, len({row.patient_id for row in group}))
         if duplicate.is_leak or duplicate.num_patients > 1:
             found.append(duplicate)
-    return tuple(sorted(found, key=lambda each: each.file_ids))
+    return tuple(sorted(found, key=lambda each: (not each.is_leak, each.file_ids)))

@@ -2,50 +2,26 @@
 
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from loguru import logger
 
+from csi_predictor.data.label_rows import (
+    UNKNOWN,
+    LabelRow,
+    LabelsTable,
+    ReadRow,
+    row_problems,
+    warn_of_unknown_ids,
+)
 from csi_predictor.data.table import TextRow, TextTable, check_no_problems, read_text_table
 from csi_predictor.specs import MAX_GRADE, ZONES
 
-_UNGRADABLE = frozenset({"", "nan", "na"})
+__all__ = ["LabelRow", "LabelsTable", "read_labels_table", "scan_labels_table"]
+
 _GRADE = re.compile(rf"[0-{MAX_GRADE}](\.0*)?")
 _CSI_TOLERANCE = 0.005 + 1e-9  # half of the last digit of a mean written with two decimals
-
-
-@dataclass(frozen=True)
-class LabelRow:
-    """One image's grades.
-
-    Attributes:
-        number: Row as a spreadsheet counts it; the header is row 1.
-        file_id: Text, `007` stays `007`.
-        patient_id: None when the table has no patient column.
-        targets: One a zone in the order of `specs.ZONES`; NaN = ungradable.
-    """
-
-    number: int
-    file_id: str
-    patient_id: str | None
-    targets: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class LabelsTable:
-    """A labels table.
-
-    Attributes:
-        path: The file.
-        rows: In the file's order, those to be left out already gone.
-        has_patients: Whether the patient column is there.
-    """
-
-    path: Path
-    rows: tuple[LabelRow, ...]
-    has_patients: bool
 
 
 def read_labels_table(
@@ -100,7 +76,7 @@ def scan_labels_table(
         LabelsError: The file as a whole isn't such a table.
     """
     text = read_text_table(path, (id_column, *ZONES), separator=separator)
-    _warn_of_unknown(text, id_column, excluded_file_ids)
+    warn_of_unknown_ids(path.name, (row[id_column] for row in text.rows), excluded_file_ids)
     kept = [row for row in text.rows if row[id_column] not in excluded_file_ids]
     patients = patient_column if text.has_column(patient_column) else None
     rows = [
@@ -113,7 +89,15 @@ def scan_labels_table(
         for row in kept
     ]
     _warn_of_other_csi(text, kept, rows)
-    problems = [*text.problems, *_problems(path, kept, id_column, patients)]
+    problems = [
+        *text.problems,
+        *row_problems(
+            path,
+            map(ReadRow, rows, map(_cell_problems, kept)),
+            id_column=id_column,
+            patient_column=patient_column,
+        ),
+    ]
     return LabelsTable(path, tuple(rows), has_patients=patients is not None), problems
 
 
@@ -122,44 +106,12 @@ def _read_grade(cell: str) -> float:
     return float(cell) if _GRADE.fullmatch(cell) else math.nan
 
 
-def _problems(
-    path: Path, rows: Sequence[TextRow], id_column: str, patient_column: str | None
-) -> Iterator[str]:
-    if not rows:
-        yield f"{path.name}: no row with an image: expected a header and one row an image"
-    first_row: dict[str, int] = {}
-    for row in rows:
-        where = f"{path.name} row {row.number}, column"
-        file_id = row[id_column]
-        first = first_row.setdefault(file_id, row.number)
-        if not file_id:
-            yield f"{where} {id_column} is empty: expected the image's id"
-        elif first != row.number:
-            yield (
-                f"{where} {id_column} = {file_id}: also in row {first}: expected one row an "
-                "image: remove one"
-            )
-        if patient_column is not None and not row[patient_column]:
-            yield (
-                f"{where} {patient_column} is empty: expected the patient's id in each row, or "
-                "no such column at all"
-            )
-        yield from _cell_problems(where, row)
-
-
-def _cell_problems(where: str, row: TextRow) -> Iterator[str]:
-    for zone in ZONES:
-        cell = row[zone]
-        if not _GRADE.fullmatch(cell) and cell.casefold() not in _UNGRADABLE:
-            yield f"{where} {zone} = {cell}: expected 0 to {MAX_GRADE}, or empty for ungradable"
-
-
-def _warn_of_unknown(table: TextTable, id_column: str, excluded: Collection[str]) -> None:
-    unknown = set(excluded) - {row[id_column] for row in table.rows}
-    if unknown:
-        logger.warning(
-            "[DATA] EXCLUDED_FILE_IDS: not in {}: {}", table.path.name, ", ".join(sorted(unknown))
-        )
+def _cell_problems(row: TextRow) -> list[str]:
+    return [
+        f"{zone} = {row[zone]}: expected 0 to {MAX_GRADE}, or empty for ungradable"
+        for zone in ZONES
+        if not _GRADE.fullmatch(row[zone]) and row[zone].casefold() not in UNKNOWN
+    ]
 
 
 def _warn_of_other_csi(
@@ -184,7 +136,7 @@ def _warn_of_other_csi(
 
 def _is_csi(cell: str, targets: tuple[float, ...]) -> bool:
     """Whether a csi cell is what the zones say; an empty one says nothing and is right."""
-    if cell.casefold() in _UNGRADABLE:
+    if cell.casefold() in UNKNOWN:
         return True
     gradable = [grade for grade in targets if not math.isnan(grade)]
     try:

@@ -3,16 +3,23 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
 from csi_predictor.data.image_files import ImageFiles, find_image_files
-from csi_predictor.data.labels_table import LabelsTable, scan_labels_table
+from csi_predictor.data.label_rows import LabelsTable
+from csi_predictor.data.label_table import find_by_relative_path
+from csi_predictor.data.labels_table import scan_labels_table
 from csi_predictor.data.readers import KNOWN_EXTENSIONS, read_patient_id
 from csi_predictor.data.table import check_no_problems
+from csi_predictor.data.volume_files import find_volumes
 from csi_predictor.errors import ImageError, LabelsError
 from csi_predictor.progress import track
 from csi_predictor.specs import NOT_READ, TargetSpec
+
+if TYPE_CHECKING:
+    from csi_predictor.data.split import Split
 
 FILE_AS_PATIENT = "file:"
 """Begins the patient id of an image whose patient nobody named."""
@@ -44,10 +51,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All labelled images, in the labels table's order, and what their targets mean."""
+    """All labelled images, in the labels table's order.
+
+    Attributes:
+        rows: The images.
+        target_spec: What their targets mean.
+        published_split: Of a set that comes with one; None = it is drawn.
+    """
 
     rows: tuple[Row, ...]
     target_spec: TargetSpec = field(default_factory=TargetSpec)
+    published_split: "Split | None" = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -78,7 +92,7 @@ def add_second_reader(manifest: Manifest, grades: Mapping[str, tuple[float, ...]
         replace(row, second_targets=grades.get(row.file_id, (NOT_READ,) * len(row.targets)))
         for row in manifest.rows
     )
-    return Manifest(tuple(rows), manifest.target_spec)
+    return replace(manifest, rows=tuple(rows))
 
 
 def read_manifest(
@@ -117,25 +131,97 @@ def read_manifest(
         patient_column=patient_column,
         excluded_file_ids=excluded_file_ids,
     )
-    files = _search(image_dir, image_extension)
-    problems += files.problems
-    problems += _image_problems(table, files, image_dir, id_column, image_extension)
-    check_no_problems(problems)
-    _log_files(table, files, excluded_file_ids)
-    paths = {row.file_id: files.paths[row.file_id][0] for row in table.rows}
-    patients = _name_patients(table, paths, patient_id_of)
-    return Manifest(
-        tuple(
-            Row(row.file_id, patients[row.file_id], paths[row.file_id], row.targets)
-            for row in table.rows
-        )
+    return join_images(
+        table,
+        problems,
+        image_dir=image_dir,
+        id_column=id_column,
+        image_extension=image_extension,
+        excluded_file_ids=excluded_file_ids,
+        patient_id_of=patient_id_of,
     )
 
 
-def _search(image_dir: Path, image_extension: str) -> ImageFiles:
+def join_images(
+    table: LabelsTable,
+    problems: list[str],
+    *,
+    image_dir: Path,
+    id_column: str = "FileID",
+    image_extension: str = "auto",
+    excluded_file_ids: Collection[str] = (),
+    patient_id_of: Callable[[Path], str | None] = read_patient_id,
+    are_volumes: bool = False,
+) -> Manifest:
+    """A labels table, of zones or of labels, joined with the images below a folder.
+
+    Args:
+        table: Already read.
+        problems: What is wrong with it.
+        image_dir: See `read_manifest`, as the rest.
+        id_column: For messages.
+        image_extension: Which files are looked at.
+        excluded_file_ids: Left out of the table already.
+        patient_id_of: Reads the Patient ID of a file, None where it has none.
+        are_volumes: Whether an id names a volume: a file, or a folder of DICOM slices.
+
+    Raises:
+        LabelsError: All that is wrong with the table and with finding its images.
+    """
+    if any(row.relative_path for row in table.rows):
+        paths, missing = _find_by_relative_paths(table, image_dir)
+        check_no_problems([*problems, *missing])
+    else:
+        _check_folder(image_dir)
+        if are_volumes:
+            ids = [row.file_id for row in table.rows]
+            files = find_volumes(image_dir, ids, extension=image_extension)
+        else:
+            files = find_image_files(image_dir, _EXTENSIONS, extension=image_extension)
+        problems += files.problems
+        problems += _image_problems(table, files, image_dir, id_column, image_extension)
+        check_no_problems(problems)
+        _log_files(table, files, excluded_file_ids)
+        paths = {row.file_id: files.paths[row.file_id][0] for row in table.rows}
+    return join_paths(table, paths, patient_id_of)
+
+
+def join_paths(
+    table: LabelsTable, paths: dict[str, Path], patient_id_of: Callable[[Path], str | None]
+) -> Manifest:
+    """A labels table with the file of each id, and each row's patient.
+
+    Raises:
+        LabelsError: Files that should name the patient can't be read.
+    """
+    patients = _name_patients(table, paths, patient_id_of)
+    rows = tuple(
+        Row(row.file_id, patients[row.file_id], paths[row.file_id], row.targets)
+        for row in table.rows
+    )
+    return Manifest(rows, table.target_spec)
+
+
+def _find_by_relative_paths(
+    table: LabelsTable, image_dir: Path
+) -> tuple[dict[str, Path], list[str]]:
+    _check_folder(image_dir)
+    paths, problems = {}, []
+    for row in table.rows:
+        found = find_by_relative_path(image_dir, row.relative_path)
+        if found is None:
+            problems.append(
+                f"{table.path.name} row {row.number}: {row.relative_path}: no such image below "
+                f"{image_dir}: add it, or name {row.file_id} in EXCLUDED_FILE_IDS"
+            )
+        else:
+            paths[row.file_id] = found
+    return paths, problems
+
+
+def _check_folder(image_dir: Path) -> None:
     if not image_dir.is_dir():
         raise LabelsError(f"{image_dir}: no such folder: set [DATA] DATA_DIR to that of the images")
-    return find_image_files(image_dir, _EXTENSIONS, extension=image_extension)
 
 
 def _image_problems(

@@ -22,7 +22,7 @@ class Prepared:
     """A picture as the network will see it, before channels and normalisation.
 
     Attributes:
-        pixels: (H, W) float32 in [0, 1].
+        pixels: (H, W), or (D, H, W) of a volume, float32 in [0, 1].
         facts: Where it came from.
     """
 
@@ -88,8 +88,19 @@ def prepare_picture(picture: PIL.Image.Image | NDArray[Any], spec: InputSpec) ->
 
 
 def to_tensor(pixels: NDArray[np.float32], spec: InputSpec) -> torch.Tensor:
-    """(H, W) in [0, 1] -> (C, H, W) float32: repeated into the channels, minus mean, over std."""
-    return _normalise(torch.from_numpy(pixels)[None], spec)
+    """Prepared pixels -> the network's input: repeated into the channels, minus mean, over std.
+
+    Args:
+        pixels: (H, W) grey or (C, H, W) colour for a picture, (D, H, W) for a volume, in [0, 1].
+        spec: What the network eats.
+
+    Returns:
+        (C, H, W) or (C, D, H, W) float32.
+    """
+    planes = torch.from_numpy(pixels)
+    if planes.ndim == len(spec.size):
+        planes = planes[None]  # (...) -> (1, ...)
+    return _normalise(planes, spec)
 
 
 def _to_size(image: Image, spec: InputSpec) -> NDArray[np.float32]:
@@ -116,6 +127,7 @@ def _planes(pixels: NDArray[Any], channels: int) -> list[NDArray[np.float32]]:
 
 
 def _normalise(planes: torch.Tensor, spec: InputSpec) -> torch.Tensor:
-    mean = torch.tensor(spec.mean, dtype=torch.float32).view(-1, 1, 1)
-    std = torch.tensor(spec.std, dtype=torch.float32).view(-1, 1, 1)
-    return (planes - mean) / std  # (1 or C, H, W) -> (C, H, W)
+    channels_first = (-1, *[1] * len(spec.size))
+    mean = torch.tensor(spec.mean, dtype=torch.float32).view(channels_first)
+    std = torch.tensor(spec.std, dtype=torch.float32).view(channels_first)
+    return (planes - mean) / std  # (1 or C, ...) -> (C, ...)

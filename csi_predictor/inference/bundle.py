@@ -51,6 +51,9 @@ class BundleFacts:
         versions: Of this program and the libraries that computed the weights.
         config_ini: The resolved INI.
         num_members: Networks whose probabilities are averaged.
+        label_thresholds: Per label, from which probability on it is called present: chosen on the
+            validation rows. Empty = 0.5, or no labels.
+        label_prevalence: Per label or class, its share in the training rows; None = unknown.
     """
 
     model_id: str
@@ -64,6 +67,8 @@ class BundleFacts:
     versions: Mapping[str, str]
     config_ini: str
     num_members: int
+    label_thresholds: tuple[float, ...] = ()
+    label_prevalence: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,8 @@ def save_bundle(
     learnt_ids: Collection[str],
     training: Mapping[str, Any],
     config_ini: str,
+    label_thresholds: Sequence[float] = (),
+    label_prevalence: Sequence[float | None] = (),
 ) -> None:
     """Write weights, then facts; each file is whole or absent.
 
@@ -97,6 +104,8 @@ def save_bundle(
         learnt_ids: File ids, kept as hashes.
         training: Plain JSON values.
         config_ini: The resolved INI.
+        label_thresholds: One a label, of `multilabel`.
+        label_prevalence: One a label or class.
     """
     tensors = {
         f"member{index}.{name}": tensor.detach().cpu().contiguous().clone()
@@ -118,6 +127,8 @@ def save_bundle(
         versions=library_versions(),
         config_ini=config_ini,
         num_members=len(members),
+        label_thresholds=tuple(label_thresholds),
+        label_prevalence=tuple(label_prevalence),
     )
     values = {"format": FORMAT, **asdict(facts), "learnt_ids": sorted(facts.learnt_ids)}
     whole = {**values, "facts_sha256": _hash_facts(values)}
@@ -183,6 +194,8 @@ def _read_facts(folder: Path) -> BundleFacts:
                 "spec": ModelSpec.from_dict(values["spec"]),
                 "baseline_grades": tuple(values["baseline_grades"]),
                 "learnt_ids": frozenset(values["learnt_ids"]),
+                "label_thresholds": tuple(values.get("label_thresholds", ())),
+                "label_prevalence": tuple(values.get("label_prevalence", ())),
             }
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -54,7 +54,7 @@ class LabelPredictions:
         if not self.is_multiclass:
             return self.targets
         index = self.targets[:, 0]
-        one_hot = (index[:, None] == np.arange(len(self.names))).astype(np.float64)
+        one_hot: Floats = (index[:, None] == np.arange(len(self.names))).astype(np.float64)
         one_hot[~np.isfinite(index)] = np.nan
         return one_hot
 
@@ -62,7 +62,7 @@ class LabelPredictions:
     def called(self) -> NDArray[np.bool_]:
         """(N, K) True where the model calls a label present, or the class it chooses."""
         if self.is_multiclass:
-            return self.probs.argmax(axis=1)[:, None] == np.arange(len(self.names))
+            return np.asarray(self.probs.argmax(axis=1)[:, None] == np.arange(len(self.names)))
         thresholds = np.array(self.thresholds or (0.5,) * len(self.names))
         return np.asarray(self.probs >= thresholds)
 

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from csi_predictor.specs import MIRRORED_ZONE_INDEX, ZoneHead
+from csi_predictor.specs import MIRRORED_ZONE_INDEX, Task, ZoneHead
 from csi_predictor.zone_logits import ZoneProbabilities, zone_probabilities
 
 TestTime = Literal["none", "mirror"]
 
 
 class PixelBatch(Protocol):
-    """What the loop reads of a batch: pixels (B, C, H, W), targets (B, Z) and row indices (B,)."""
+    """What the loop reads of a batch: pixels (B, C, ...), targets (B, T) and row indices (B,)."""
 
     pixels: Tensor
     targets: Tensor
@@ -28,8 +28,9 @@ class Logits:
     """The raw answers of M passes (members, times two with mirroring) over N rows.
 
     Attributes:
-        values: (M, N, Z, L) on the CPU, zones in the patient's order in every pass.
-        targets: (N, Z), NaN = ungradable.
+        values: (M, N, Z, L) of zones, in the patient's order in every pass, or (M, N, K) of labels
+            and classes; on the CPU.
+        targets: (N, Z), NaN = ungradable; or (N, T), NaN = unknown.
         indices: (N,) rows of the data set.
     """
 
@@ -44,10 +45,11 @@ def predict_logits(
     *,
     device: torch.device,
     test_time: TestTime = "none",
+    task: Task = "csi",
 ) -> Logits:
     """Every model's logits for every batch, in float32 and evaluation mode."""
     parts = [
-        (zone_logits(models, batch.pixels, device=device, test_time=test_time), batch)
+        (run_models(models, batch.pixels, device=device, test_time=test_time, task=task), batch)
         for batch in batches
     ]
     return Logits(
@@ -58,13 +60,18 @@ def predict_logits(
 
 
 @torch.inference_mode()
-def zone_logits(
-    models: Sequence[nn.Module], pixels: Tensor, *, device: torch.device, test_time: TestTime
+def run_models(
+    models: Sequence[nn.Module],
+    pixels: Tensor,
+    *,
+    device: torch.device,
+    test_time: TestTime,
+    task: Task = "csi",
 ) -> Tensor:
-    """(M, B, Z, L) logits of pixels (B, C, H, W); `mirror` adds each model's second look.
+    """(M, B, ...) logits of pixels (B, C, ...); `mirror` adds each model's second look.
 
     The mirrored picture shows the patient's left on the other side, so its answers are put back
-    to the zones that they are about.
+    to the zones that they are about; labels and classes have no side.
     """
     pixels = pixels.to(device)
     passes = []
@@ -72,7 +79,8 @@ def zone_logits(
         for model in models:
             passes.append(model(pixels).logits)
             if test_time == "mirror":
-                passes.append(model(pixels.flip(-1)).logits[:, list(MIRRORED_ZONE_INDEX)])
+                mirrored = model(pixels.flip(-1)).logits
+                passes.append(mirrored[:, list(MIRRORED_ZONE_INDEX)] if task == "csi" else mirrored)
     return torch.stack(passes).float().cpu()
 
 
@@ -80,6 +88,23 @@ def mean_probabilities(values: Tensor, *, head: ZoneHead) -> ZoneProbabilities:
     """(M, N, Z, L) logits -> the mean over the M passes of their probabilities, float64."""
     each = zone_probabilities(values, head)
     return ZoneProbabilities(each.grades.double().mean(dim=0), each.ungradable.double().mean(dim=0))
+
+
+def mean_label_probabilities(values: Tensor, *, task: Task) -> Tensor:
+    """(M, N, K) logits -> (N, K) the mean over the M passes of their probabilities, float64.
+
+    Args:
+        values: Logits.
+        task: `multiclass` is one of K classes, `multilabel` K independent questions.
+
+    Raises:
+        ValueError: Of another task.
+    """
+    if task == "multiclass":
+        return values.double().softmax(dim=-1).mean(dim=0)
+    if task == "multilabel":
+        return values.double().sigmoid().mean(dim=0)
+    raise ValueError(f"task {task}: expected multiclass or multilabel")
 
 
 @contextmanager

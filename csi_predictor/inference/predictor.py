@@ -12,10 +12,16 @@ from torch import Tensor
 from csi_predictor.data.official_processor import check_official_processor
 from csi_predictor.errors import BundleError
 from csi_predictor.inference.bundle import Bundle, load_bundle
-from csi_predictor.inference.predict import PixelBatch, mean_probabilities, predict_logits
-from csi_predictor.inference.predict import zone_logits as run_models
+from csi_predictor.inference.predict import (
+    Logits,
+    PixelBatch,
+    mean_label_probabilities,
+    mean_probabilities,
+    predict_logits,
+    run_models,
+)
 from csi_predictor.inference.predictions import Floats
-from csi_predictor.specs import InputSpec, ZoneHead
+from csi_predictor.specs import InputSpec, TargetSpec, ZoneHead
 from csi_predictor.versions import software_version
 
 EngineName = Literal["auto", "torch"]
@@ -32,8 +38,8 @@ class PredictorFacts:
     software_version: str
 
 
-class Predictor:
-    """The mean answer of one or more bundles that take the same picture.
+class BundlePredictor:
+    """One or more bundles that take the same picture and answer the same, on one device.
 
     Args:
         bundles: At least one.
@@ -52,15 +58,14 @@ class Predictor:
         first = bundles[0].facts
         self.bundles = tuple(bundles)
         self.input_spec: InputSpec = first.spec.input_spec
+        self.target_spec: TargetSpec = first.spec.target_spec
         check_official_processor(self.input_spec)
-        self.zones = first.spec.target_spec.names
-        self.baseline_grades = first.baseline_grades
-        self._head = _zone_head(bundles[0])
         self._test_time = first.test_time
         self._engine = "torch" if engine == "auto" else engine
         self._device = device
+        layout = channels_last_of(self.input_spec)  # up to twice as fast on a CPU
         self._models = [
-            model.to(memory_format=torch.channels_last).to(device)  # up to twice as fast on a CPU
+            model.to(memory_format=layout).to(device)
             for bundle in bundles
             for model in bundle.models
         ]
@@ -77,6 +82,28 @@ class Predictor:
             software_version=software_version(),
         )
 
+    def predict_logits(self, batches: Iterable[PixelBatch]) -> Logits:
+        """The raw answers of every network, and of every mirrored look, to many batches."""
+        return predict_logits(
+            self._models,
+            batches,
+            device=self._device,
+            test_time=self._test_time,
+            task=self.target_spec.task,
+        )
+
+
+class Predictor(BundlePredictor):
+    """The mean answer about six zones; arguments and errors as of `BundlePredictor`."""
+
+    def __init__(
+        self, bundles: Sequence[Bundle], *, device: torch.device, engine: EngineName = "auto"
+    ) -> None:
+        super().__init__(bundles, device=device, engine=engine)
+        self.zones = self.target_spec.names
+        self.baseline_grades = bundles[0].facts.baseline_grades
+        self._head = _zone_head(bundles[0])
+
     def predict_pixels(self, pixels: Tensor) -> tuple[Floats, Floats]:
         """(B, C, H, W) normalised pixels -> grades (B, Z, 4) and p_ungradable (B, Z)."""
         values = run_models(self._models, pixels, device=self._device, test_time=self._test_time)
@@ -85,17 +112,55 @@ class Predictor:
 
     def predict_batches(self, batches: Iterable[PixelBatch]) -> tuple[Floats, Floats, np.ndarray]:
         """Grades (N, Z, 4), p_ungradable (N, Z) and the rows' indices (N,) of many batches."""
-        logits = predict_logits(
-            self._models, batches, device=self._device, test_time=self._test_time
-        )
+        logits = self.predict_logits(batches)
         probabilities = mean_probabilities(logits.values, head=self._head)
         return probabilities.grades.numpy(), probabilities.ungradable.numpy(), logits.indices
+
+
+class LabelPredictor(BundlePredictor):
+    """The mean answer about labels or classes; arguments and errors as of `BundlePredictor`."""
+
+    def __init__(
+        self, bundles: Sequence[Bundle], *, device: torch.device, engine: EngineName = "auto"
+    ) -> None:
+        super().__init__(bundles, device=device, engine=engine)
+        if self.target_spec.task not in ("multiclass", "multilabel"):
+            raise BundleError(
+                f"{bundles[0].folder}: it answers TASK = {self.target_spec.task}: expected labels "
+                "or classes"
+            )
+        every = [bundle.facts.label_thresholds for bundle in bundles]
+        self.thresholds = tuple(np.mean(every, axis=0).tolist()) if all(every) else ()
+
+    def predict_batches(self, batches: Iterable[PixelBatch]) -> tuple[Floats, np.ndarray]:
+        """Probabilities (N, K) and the rows' indices (N,) of many batches."""
+        logits = self.predict_logits(batches)
+        probs = mean_label_probabilities(logits.values, task=self.target_spec.task)
+        return probs.numpy(), logits.indices
+
+
+def open_predictor(
+    bundles: Sequence[Bundle], *, device: torch.device
+) -> Predictor | LabelPredictor:
+    """The predictor that answers the bundles' task.
+
+    Raises:
+        BundleError: They don't go together, or their task has no predictor.
+    """
+    if bundles and bundles[0].facts.spec.target_spec.task == "csi":
+        return Predictor(bundles, device=device)
+    return LabelPredictor(bundles, device=device)
+
+
+def channels_last_of(spec: InputSpec) -> torch.memory_format:
+    """The fastest memory layout of a network's tensors."""
+    return torch.channels_last if len(spec.size) == 2 else torch.channels_last_3d
 
 
 def load_predictor(
     folders: Sequence[Path], *, device: torch.device, engine: EngineName = "auto"
 ) -> Predictor:
-    """The bundles of some folders as one predictor.
+    """The bundles of some folders as one predictor of six zones.
 
     Raises:
         BundleError: A bundle can't be loaded, or they don't go together.

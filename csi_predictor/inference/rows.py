@@ -7,17 +7,18 @@ import torch
 from torch.utils.data import DataLoader
 
 from csi_predictor.data.batch import Batch, collate
-from csi_predictor.data.cache import PreparedCache
+from csi_predictor.data.cache import PixelStore
 from csi_predictor.data.dataset import ImageDataset
 from csi_predictor.data.manifest import Row
+from csi_predictor.inference.label_predictions import LabelPredictions
 from csi_predictor.inference.predictions import Predictions
-from csi_predictor.inference.predictor import Predictor
+from csi_predictor.inference.predictor import LabelPredictor, Predictor
 from csi_predictor.progress import track
 from csi_predictor.specs import InputSpec
 
 
 def row_loader(
-    rows: Sequence[Row], *, spec: InputSpec, cache: PreparedCache, batch_size: int
+    rows: Sequence[Row], *, spec: InputSpec, cache: PixelStore, batch_size: int
 ) -> DataLoader[Batch]:
     """Batches of the rows in their order, without augmentation."""
     dataset = ImageDataset(rows, spec=spec, cache=cache, augmentation=None, seed=0)
@@ -32,7 +33,7 @@ def row_loader(
 def predict_rows(
     predictor: Predictor,
     rows: Sequence[Row],
-    cache: PreparedCache,
+    cache: PixelStore,
     *,
     batch_size: int,
     ungradable_threshold: float = 0.5,
@@ -62,4 +63,31 @@ def predict_rows(
         p_ungradable=p_ungradable,
         ungradable_threshold=ungradable_threshold,
         min_gradable_zones=min_gradable_zones,
+    )
+
+
+def predict_labels(
+    predictor: LabelPredictor, rows: Sequence[Row], cache: PixelStore, *, batch_size: int
+) -> LabelPredictions:
+    """The predictor's answers for the rows, in their order, beside their truth.
+
+    Args:
+        predictor: One network or an ensemble.
+        rows: Of a labels table, their targets in the order of the predictor's names.
+        cache: Of images prepared for the predictor.
+        batch_size: Images a pass.
+    """
+    loader = row_loader(rows, spec=predictor.input_spec, cache=cache, batch_size=batch_size)
+    batches = track(loader, "predicting", total=len(loader), unit="batches")
+    probs, indices = predictor.predict_batches(batches)
+    if not np.array_equal(indices, np.arange(len(rows))):
+        raise AssertionError("the loader changed the rows' order")
+    return LabelPredictions(
+        file_ids=tuple(row.file_id for row in rows),
+        patient_ids=tuple(row.patient_id for row in rows),
+        paths=tuple(row.path for row in rows),
+        target_spec=predictor.target_spec,
+        targets=np.array([row.targets for row in rows], dtype=np.float64),
+        probs=probs,
+        thresholds=predictor.thresholds,
     )

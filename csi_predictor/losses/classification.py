@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from csi_predictor.losses.focus import focus
 from csi_predictor.losses.targets import smooth_over_all, split_targets
 from csi_predictor.specs import NUM_GRADES, ZoneHead
 from csi_predictor.zone_logits import zone_log_probabilities
@@ -83,12 +84,4 @@ def focal(
         ],
         dim=-1,
     )
-    return (wanted * weights * _focus(log_answers, gamma) * -log_answers).sum(dim=-1).mean()
-
-
-def _focus(log_probs: Tensor, gamma: float) -> Tensor:
-    """(1 - p)^gamma, with a finite gradient at p = 1."""
-    if gamma == 0:
-        return torch.ones_like(log_probs)
-    tiny = torch.finfo(log_probs.dtype).tiny
-    return (-torch.expm1(log_probs)).clamp_min(tiny).pow(gamma)
+    return (wanted * weights * focus(log_answers, gamma) * -log_answers).sum(dim=-1).mean()

@@ -59,10 +59,21 @@ class CsiModel(StagedModel):
     def forward(self, images: Tensor) -> ModelOutput:
         """Normalised images (B, C, H, W) or volumes (B, C, D, H, W) -> logits and features."""
         encoded = self._encode(images)
-        head_input = encoded.pooled if self.pooling is None else self.pooling(encoded.maps)
-        if self.masking is not None and isinstance(head_input, Tensor):
-            head_input = _split_zones(head_input, len(images))
+        head_input = self._head_input(encoded, len(images))
         return ModelOutput(self.classifier(head_input), self._whole(encoded, len(images)))
+
+    def encode_for_head(self, images: Tensor) -> Tensor:
+        """Normalised images or volumes -> what the head takes, (B, F) or (B, Z, F).
+
+        With a frozen encoder it is the same in every epoch, and `classifier` is all that is left.
+
+        Raises:
+            TypeError: The head takes several maps.
+        """
+        head_input = self._head_input(self._encode(images), len(images))
+        if not isinstance(head_input, Tensor):
+            raise TypeError(f"a {self.spec.head} head takes several maps: expected one tensor")
+        return head_input
 
     def extract_features(self, images: Tensor) -> Tensor:
         """Normalised images (B, C, H, W) or volumes -> features (B, F) of the whole picture."""
@@ -88,6 +99,12 @@ class CsiModel(StagedModel):
     def _encode(self, images: Tensor) -> Encoded:
         encoded: Encoded = self.backbone(images if self.masking is None else self.masking(images))
         return encoded
+
+    def _head_input(self, encoded: Encoded, num_images: int) -> Tensor | Sequence[Tensor]:
+        head_input = encoded.pooled if self.pooling is None else self.pooling(encoded.maps)
+        if self.masking is not None and isinstance(head_input, Tensor):
+            return _split_zones(head_input, num_images)
+        return head_input
 
     def _whole(self, encoded: Encoded, num_images: int) -> Tensor:
         if self.masking is None:

@@ -112,7 +112,9 @@ def build_model_from_spec(spec: ModelSpec) -> StagedModel:
         feature_levels=spec.feature_levels,
         pooling=spec.pooling,
         patch_size=spec.patch_size,
+        has_small_stem=spec.stem == "small",
     )
+    _check_stem(spec, architecture)
     _check_zones(spec, architecture)
     encoder = build_encoder(architecture, options)
     return CsiModel(
@@ -193,6 +195,19 @@ def _likely_task(architecture: Architecture, *, has_answers: bool) -> Task:
     if architecture.tasks:
         return architecture.tasks[0]
     return "csi" if architecture.dimensions == 2 and not has_answers else "multilabel"
+
+
+def _check_stem(spec: ModelSpec, architecture: Architecture) -> None:
+    if spec.stem == "small" and not has_small_stem(architecture):
+        raise ConfigError(
+            f"[MODEL] STEM = small: {architecture.name} has none: expected auto or published, or a "
+            "2D resnet"
+        )
+
+
+def has_small_stem(architecture: Architecture) -> bool:
+    """Whether the network's first layers can be made for pictures of 28 pixels."""
+    return architecture.family == "resnet" and architecture.dimensions == 2
 
 
 def _check_zones(spec: ModelSpec, architecture: Architecture) -> None:

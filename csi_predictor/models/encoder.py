@@ -25,6 +25,7 @@ class EncoderOptions:
         pooling: How the whole picture becomes one vector: `auto` as the network was published,
             `mean` over the last map, `cls` the class token of a transformer.
         patch_size: Of a transformer, pixels or voxels along each axis; None = its own.
+        has_small_stem: True = the first layers of a resnet don't reduce, for tiny pictures.
     """
 
     input_spec: InputSpec
@@ -32,6 +33,7 @@ class EncoderOptions:
     feature_levels: int = 1
     pooling: Pooling = "auto"
     patch_size: tuple[int, ...] | None = None
+    has_small_stem: bool = False
 
 
 @dataclass(frozen=True)

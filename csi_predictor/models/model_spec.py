@@ -11,6 +11,7 @@ Head = Literal["ordinal", "softmax", "linear", "map", "projection"]
 ZoneFocus = Literal["none", "pooling", "masking"]
 Thresholds = Literal["learned", "even"]
 MaskingStrategy = Literal["attention", "zero"]
+Stem = Literal["published", "small"]
 
 HEAD_OF_TASK: dict[Task, Head] = {
     "csi": "ordinal",
@@ -45,6 +46,7 @@ class ModelSpec:
         drop_path_rate: Stochastic depth of the encoder.
         pooling: How the whole picture becomes one vector; see `EncoderOptions`.
         patch_size: Of a transformer; None = its own.
+        stem: Of a resnet: as published, or 3x3 without reduction for pictures of 28 pixels.
         map_range: Of a longitudinal network's map: `magnitude` = 0 to 1, `signed` = -1 to 1 with +
             for what appeared and - for what resolved.
     """
@@ -64,6 +66,7 @@ class ModelSpec:
     drop_path_rate: float = 0.0
     pooling: Pooling = "auto"
     patch_size: tuple[int, ...] | None = None
+    stem: Stem = "published"
     map_range: MapRange = "magnitude"
 
     def __post_init__(self) -> None:
@@ -100,5 +103,6 @@ _CHOICES: dict[str, Any] = {
     "zone_focus": ZoneFocus,
     "masking_strategy": MaskingStrategy,
     "pooling": Pooling,
+    "stem": Stem,
     "map_range": MapRange,
 }

@@ -1,6 +1,6 @@
 """Parameters in groups for an optimizer: rates by stage, no decay where it does harm."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -18,6 +18,7 @@ def group_parameters(
     weight_decay: float,
     fine_tuning: str,
     layer_decay: float,
+    stage_rates: Sequence[float] = (),
 ) -> list[dict[str, Any]]:
     """One or two groups a stage: with weight decay, and (biases, norms, thresholds) without.
 
@@ -31,6 +32,8 @@ def group_parameters(
         fine_tuning: `full` and `gradual` give the encoder one rate; `layerwise` gives each stage
             `layer_decay` times the rate of the next; `frozen` leaves the encoder out.
         layer_decay: Of `layerwise`.
+        stage_rates: Of `layerwise`, in place of `layer_decay`: the rate of each stage, from the
+            head to the input; the last one serves all stages before it.
 
     Source: layer-wise decay as in Clark et al. 2020 (ELECTRA), arXiv:2003.10555, section A.
     """
@@ -40,7 +43,11 @@ def group_parameters(
             break
         rate = learning_rate * (backbone_lr_factor if distance else 1.0)
         if fine_tuning == "layerwise":
-            rate *= layer_decay**distance
+            rate = (
+                stage_rates[min(distance, len(stage_rates) - 1)]
+                if stage_rates
+                else rate * layer_decay**distance
+            )
         groups.extend(_stage_groups(name, stage, names, spared, rate, weight_decay))
     return groups
 

@@ -1,7 +1,7 @@
 """What every network of the registry can do because it knows its parts from input to output."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Self
 
 from torch import Tensor, nn
@@ -73,6 +73,7 @@ class StagedModel(nn.Module, ABC):
         weight_decay: float = 0.0,
         fine_tuning: str = "full",
         layer_decay: float = 1.0,
+        stage_rates: Sequence[float] = (),
     ) -> list[dict[str, Any]]:
         """Groups for an optimizer: see `models.parameter_groups.group_parameters`."""
         names = {id(parameter): name for name, parameter in self.named_parameters()}
@@ -85,6 +86,7 @@ class StagedModel(nn.Module, ABC):
             weight_decay=weight_decay,
             fine_tuning=fine_tuning,
             layer_decay=layer_decay,
+            stage_rates=stage_rates,
         )
 
     def freeze_stages(self, names: Collection[str]) -> None:

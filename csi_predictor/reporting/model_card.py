@@ -6,29 +6,53 @@ from typing import Any
 
 from csi_predictor.files import write_text
 from csi_predictor.inference.bundle import BundleFacts
+from csi_predictor.reporting.label_card import (
+    CLASS_FIGURES,
+    LABEL_FIGURES,
+    label_input,
+    label_limits,
+    label_purpose,
+    label_rows,
+)
 
-_SHOWN_FIGURES = {
+_ZONE_FIGURES = {
     "zone_mae": "Mean absolute error of a zone's grade (0-3)",
     "zone_qwk": "Quadratic weighted kappa of a zone's grade",
     "zone_within_one": "Zones within one grade",
     "csi_mae": "Mean absolute error of the CSI (0-3)",
     "global_pearson": "Pearson correlation of the sum over six zones (0-18)",
 }
+_ZONE_PURPOSE = [
+    "Grades congestion in six lung zones of a frontal chest radiograph, 0 to 3 each, or says",
+    "that a zone can't be graded; their mean is the Congestion Score Index (CSI).",
+]
+_ZONE_LIMITS = [
+    "- Lateral views, other body parts, children, or images unlike those it learnt from.",
+    "- Any decision about a patient without a physician who looks at the image.",
+]
+_FIGURES = {"csi": _ZONE_FIGURES, "multilabel": LABEL_FIGURES, "multiclass": CLASS_FIGURES}
 
 
 def write_model_card(
     path: Path, facts: BundleFacts, metrics: Mapping[str, Any] | None = None
 ) -> None:
-    """Write the card of a bundle.
+    """Write the card of a bundle of six zones, of labels or of classes.
 
     Args:
         path: `model/model_card.md`.
         facts: Of the bundle.
         metrics: Of the evaluation on unseen images; None where there were none.
+
+    Raises:
+        ValueError: The bundle's task is another one.
     """
     spec = facts.spec
-    size = " x ".join(map(str, spec.input_spec.size))
+    task = spec.target_spec.task
+    if task not in _FIGURES:
+        raise ValueError(f"task = {task}: expected one of {', '.join(_FIGURES)}")
+    is_zones = task == "csi"
     members = "one network" if facts.num_members == 1 else f"{facts.num_members} networks, averaged"
+    focus = f", zone focus `{spec.zone_focus}`" if is_zones else ""
     lines = [
         f"# {facts.model_id}",
         "",
@@ -36,15 +60,12 @@ def write_model_card(
         "",
         "## What it does",
         "",
-        "Grades congestion in six lung zones of a frontal chest radiograph, 0 to 3 each, or says",
-        "that a zone can't be graded; their mean is the Congestion Score Index (CSI).",
+        *(_ZONE_PURPOSE if is_zones else label_purpose(facts)),
         "",
         "## What it is",
         "",
-        f"- Network: `{spec.architecture}`, head `{spec.head}`, zone focus `{spec.zone_focus}`; "
-        f"{members}",
-        f"- Input: {spec.input_spec.channels} channel(s), {size} pixels, fitted by "
-        f"`{spec.input_spec.fit}`; mirrored look at test time: `{facts.test_time}`",
+        f"- Network: `{spec.architecture}`, head `{spec.head}`{focus}; {members}",
+        f"- Input: {label_input(spec.input_spec)}; mirrored look at test time: `{facts.test_time}`",
         f"- Weights: SHA-256 `{facts.model_sha256}`",
         f"- INI: SHA-256 `{facts.config_sha256}` (whole text in `bundle.json`)",
         "",
@@ -54,12 +75,12 @@ def write_model_card(
         "",
         "## How good it was on images that it had not seen",
         "",
-        *_figures(metrics),
+        *_figures(metrics, _FIGURES[task]),
+        *([] if is_zones or metrics is None else label_rows(metrics)),
         "",
         "## What it must not be used for",
         "",
-        "- Lateral views, other body parts, children, or images unlike those it learnt from.",
-        "- Any decision about a patient without a physician who looks at the image.",
+        *(_ZONE_LIMITS if is_zones else label_limits(facts)),
         "",
         "## Versions",
         "",
@@ -69,7 +90,7 @@ def write_model_card(
     write_text(path, "\n".join(lines))
 
 
-def _figures(metrics: Mapping[str, Any] | None) -> list[str]:
+def _figures(metrics: Mapping[str, Any] | None, shown: Mapping[str, str]) -> list[str]:
     if metrics is None:
         return ["No test images were set aside ([DATA] TEST_FRACTION = 0): not measured."]
     rows = [
@@ -78,7 +99,7 @@ def _figures(metrics: Mapping[str, Any] | None) -> list[str]:
         "| figure | value | 95 % interval |",
         "|---|---|---|",
     ]
-    for name, title in _SHOWN_FIGURES.items():
+    for name, title in shown.items():
         low, high = metrics.get(f"{name}_ci_low"), metrics.get(f"{name}_ci_high")
         interval = f"{low:.3f} to {high:.3f}" if low is not None and high is not None else ""
         value = metrics.get(name)

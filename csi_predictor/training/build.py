@@ -4,31 +4,37 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from csi_predictor.config import Config
-from csi_predictor.data.batch import Batch, collate
+from csi_predictor.data.augment import Augmentation
+from csi_predictor.data.batch import Batch, Sample, collate
 from csi_predictor.data.build import build_augmentation
-from csi_predictor.data.cache import PreparedCache
-from csi_predictor.data.dataset import ImageDataset
+from csi_predictor.data.cache import PixelStore
 from csi_predictor.data.manifest import Row
-from csi_predictor.inference.rows import row_loader
+from csi_predictor.inference.predictor import channels_last_of
 from csi_predictor.losses.build import build_loss
+from csi_predictor.models.assemble import CsiModel
 from csi_predictor.models.build import build_model
 from csi_predictor.models.staged import StagedModel
 from csi_predictor.runtime import Compute, count_workers
+from csi_predictor.specs import TargetSpec
 from csi_predictor.training.fine_tuning import FineTuning
 from csi_predictor.training.learner import Learner
 from csi_predictor.training.loop import Figures, Loop, Validate
+from csi_predictor.training.mixing import Mixing
 from csi_predictor.training.optimizer import make_optimizer
-from csi_predictor.training.order import EpochBatches
+from csi_predictor.training.order import EpochBatches, balance_weights
 from csi_predictor.training.run import Place
 from csi_predictor.training.schedule import Schedule
 from csi_predictor.training.state import StateStore
 from csi_predictor.training.stopping import BestWeights
-from csi_predictor.training.validation import make_validation
+from csi_predictor.training.validation import make_label_validation, make_validation
+from csi_predictor.training.views import Views, feature_views, image_views
 
 STATE_DIR = "state"
 """Below a network's folder: where its resumable state lies."""
@@ -38,9 +44,10 @@ def build_loop(
     config: Config,
     place: Place,
     *,
+    targets: TargetSpec,
     train: Sequence[Row],
     val: Sequence[Row],
-    cache: PreparedCache,
+    cache: PixelStore,
     compute: Compute,
     on_epoch: Callable[[list[Figures]], None],
 ) -> Loop:
@@ -49,6 +56,7 @@ def build_loop(
     Args:
         config: The whole configuration.
         place: Seed, folder and name of this network.
+        targets: What it answers.
         train: Rows to learn from.
         val: Rows that choose the epoch; none = all epochs are run and the last is kept.
         cache: Prepared pixels of both.
@@ -56,32 +64,41 @@ def build_loop(
         on_epoch: Told the history after each epoch.
     """
     section = config.training
-    model = build_model(config).to(memory_format=torch.channels_last).to(compute.device)
+    model = build_model(config, targets)
+    model = model.to(memory_format=channels_last_of(model.input_spec)).to(compute.device)
     if section.batch_norm == "frozen":
         model.freeze_batch_norm()
-    sampler = EpochBatches(len(train), batch_size=section.batch_size, seed=place.seed)
-    learner = build_learner(config, model, compute, num_batches=len(sampler))
-    dataset = ImageDataset(
-        train,
-        spec=model.input_spec,
-        cache=cache,
-        augmentation=build_augmentation(config.augmentation),
-        seed=place.seed,
-    )
     fine_tuning = FineTuning(
         section.fine_tuning,
         unfreeze_epochs=section.unfreeze_epochs,
         unfreeze_layers=section.unfreeze_layers,
         frozen_stages=section.frozen_stages,
     )
+    truth = np.array([row.targets for row in train], dtype=np.float64)
+    sampler = EpochBatches(
+        len(train),
+        batch_size=section.batch_size,
+        seed=place.seed,
+        weights=balance_weights(truth, targets.task) if section.sampling == "balanced" else None,
+    )
+    views = _build_views(config, place, model, train=train, val=val, cache=cache, compute=compute)
+    learner = build_learner(
+        config,
+        model,
+        compute,
+        num_batches=len(sampler),
+        train_targets=truth,
+        seed=place.seed,
+        learns=views.model,
+    )
     return Loop(
         learner=learner,
-        loader=_training_loader(dataset, sampler, config, compute.device),
+        loader=_training_loader(views.train, sampler, config, compute.device),
         sampler=sampler,
         file_ids=tuple(row.file_id for row in train),
         start_epoch=partial(fine_tuning.start_epoch, model),
-        validate=_build_validation(config, model, learner, val, cache, compute.device),
-        best=BestWeights(section.monitor, section.min_delta),
+        validate=_build_validation(config, targets, learner, views, compute.device),
+        best=BestWeights(choose_monitor(config), section.min_delta),
         store=StateStore(place.folder / STATE_DIR, interval_s=60 * section.checkpoint_minutes),
         n_epochs=section.n_epochs,
         accumulation_steps=section.accumulation_steps,
@@ -91,10 +108,34 @@ def build_loop(
     )
 
 
+def choose_monitor(config: Config) -> str:
+    """MONITOR, with auto decided."""
+    if config.training.monitor != "auto":
+        return config.training.monitor
+    return "val_zone_mae" if config.data.task == "csi" else "val_auroc_macro"
+
+
 def build_learner(
-    config: Config, model: StagedModel, compute: Compute, *, num_batches: int
+    config: Config,
+    model: StagedModel,
+    compute: Compute,
+    *,
+    num_batches: int,
+    train_targets: NDArray[np.float64],
+    seed: int = 0,
+    learns: nn.Module | None = None,
 ) -> Learner:
-    """The optimizer, schedule and loss of a model on its device."""
+    """The optimizer, schedule and loss of a model on its device.
+
+    Args:
+        config: The whole configuration.
+        model: Whose parameters are learnt.
+        compute: Device and precision.
+        num_batches: Of an epoch.
+        train_targets: (N, T) of the rows to learn from.
+        seed: Of mixing.
+        learns: What is called with the pixels; None = the model itself.
+    """
     section = config.training
     groups = model.parameter_groups(
         learning_rate=section.learning_rate,
@@ -102,8 +143,9 @@ def build_learner(
         weight_decay=section.weight_decay,
         fine_tuning=section.fine_tuning,
         layer_decay=section.layer_decay,
+        stage_rates=section.stage_rates,
     )
-    loss = build_loss(config)
+    loss = build_loss(config, model.target_spec, train_targets)
     if isinstance(loss, nn.Module):
         own = list(loss.parameters())
         rate = section.learning_rate
@@ -115,36 +157,84 @@ def build_learner(
         total_steps=section.n_epochs * steps_per_epoch,
         warmup_steps=round(section.warmup_epochs * steps_per_epoch),
         shape=section.scheduler,
+        milestones=[epoch * steps_per_epoch for epoch in section.milestones],
+        gamma=section.milestone_factor,
     )
     return Learner(
-        model,
+        model if learns is None else learns,
         loss,
         optimizer=optimizer,
         schedule=schedule,
         compute=compute,
         gradient_clip=section.gradient_clip,
         ema_decay=section.ema_decay,
+        mixing=_build_mixing(config, model.target_spec),
+        seed=seed,
+        may_split_batches=section.micro_batching,
     )
+
+
+def _build_mixing(config: Config, targets: TargetSpec) -> Mixing | None:
+    section = config.augmentation
+    if section.mixup == section.cutmix == 0:
+        return None
+    return Mixing(
+        mixup_alpha=section.mixup,
+        cutmix_alpha=section.cutmix,
+        task=targets.task,
+        num_classes=len(targets.names) if targets.task == "multiclass" else 0,
+    )
+
+
+def _build_views(
+    config: Config,
+    place: Place,
+    model: StagedModel,
+    *,
+    train: Sequence[Row],
+    val: Sequence[Row],
+    cache: PixelStore,
+    compute: Compute,
+) -> Views:
+    augmentation = build_augmentation(config)
+    batch_size = config.training.batch_size
+    if isinstance(model, CsiModel) and _may_cache_features(config, augmentation):
+        return feature_views(
+            model, train=train, val=val, cache=cache, batch_size=batch_size, compute=compute
+        )
+    return image_views(
+        model,
+        train=train,
+        val=val,
+        cache=cache,
+        targets=model.target_spec,
+        augmentation=augmentation,
+        seed=place.seed,
+        batch_size=batch_size,
+    )
+
+
+def _may_cache_features(config: Config, augmentation: Augmentation) -> bool:
+    """Whether every epoch would compute the same features."""
+    section = config.training
+    mixes = config.augmentation.mixup > 0 or config.augmentation.cutmix > 0
+    is_same = section.fine_tuning == "frozen" and augmentation == Augmentation() and not mixes
+    return section.feature_cache and is_same
 
 
 def _build_validation(
-    config: Config,
-    model: StagedModel,
-    learner: Learner,
-    rows: Sequence[Row],
-    cache: PreparedCache,
-    device: torch.device,
+    config: Config, targets: TargetSpec, learner: Learner, views: Views, device: torch.device
 ) -> Validate | None:
-    if not rows:
+    if views.val is None:
         return None
-    batches = row_loader(
-        rows, spec=model.input_spec, cache=cache, batch_size=config.training.batch_size
-    )
-    return make_validation(batches, learner.loss, head=config.model.zone_head, device=device)
+    if targets.task == "csi":
+        head = config.model.zone_head
+        return make_validation(views.val, learner.loss, head=head, device=device)
+    return make_label_validation(views.val, learner.loss, targets=targets, device=device)
 
 
 def _training_loader(
-    dataset: ImageDataset, sampler: EpochBatches, config: Config, device: torch.device
+    dataset: Dataset[Sample], sampler: EpochBatches, config: Config, device: torch.device
 ) -> DataLoader[Batch]:
     workers = config.runtime.num_workers
     # on a CPU the network needs the cores itself; prepared pixels come from the cache

@@ -1,23 +1,25 @@
 """One optimizer step: forward, loss, backward, clip, update, average."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
+from loguru import logger
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from csi_predictor.errors import TrainingError
 from csi_predictor.runtime import Compute
+from csi_predictor.training.mixing import Mixing, mixing_generator
 from csi_predictor.training.schedule import Schedule
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 
 class TrainingBatch(Protocol):
-    """What a step reads of a batch: pixels (B, ...), targets (B, Z) and row indices (B,)."""
+    """What a step reads of a batch: pixels (B, ...), targets (B, T) and row indices (B,)."""
 
     pixels: Tensor
     targets: Tensor
@@ -36,6 +38,9 @@ class Learner:
         compute: Device and precision.
         gradient_clip: Largest norm of all gradients; 0 = no clipping.
         ema_decay: Of the averaged weights, warmed up from 0; 0 = no average.
+        mixing: Mixes the images and targets of a batch; None = they stay as they are.
+        seed: Of mixing.
+        may_split_batches: Whether a step that runs out of memory is tried again in halves.
     """
 
     def __init__(
@@ -48,6 +53,9 @@ class Learner:
         compute: Compute,
         gradient_clip: float = 0.0,
         ema_decay: float = 0.0,
+        mixing: Mixing | None = None,
+        seed: int = 0,
+        may_split_batches: bool = False,
     ) -> None:
         self.model = model
         self.loss = loss
@@ -55,6 +63,10 @@ class Learner:
         self.compute = compute
         self._optimizer = optimizer
         self._gradient_clip = gradient_clip
+        self._mixing = mixing
+        self._seed = seed
+        self._may_split_batches = may_split_batches
+        self._largest_pass = sys.maxsize
         self._loss_module = loss.to(compute.device) if isinstance(loss, nn.Module) else nn.Module()
         self._ema = ModelEmaV3(model, decay=ema_decay, use_warmup=True) if ema_decay > 0 else None
         self._scaler = torch.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16)
@@ -79,24 +91,67 @@ class Learner:
             TrainingError: The loss isn't finite, or memory ran out. The weights are unchanged.
         """
         self.schedule.set_step(step)
-        self._optimizer.zero_grad(set_to_none=True)
-        num_images = sum(len(batch.indices) for batch in batches)
-        total = 0.0
-        for batch in batches:
-            with explained_out_of_memory():
-                total += self._backward(batch, len(batch.indices) / num_images)
+        while True:
+            self._optimizer.zero_grad(set_to_none=True)
+            try:
+                total = self._accumulate(batches, step)
+                break
+            except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                self._halve_passes(batches, error)
         self._update(step)
         return total
 
-    def _backward(self, batch: TrainingBatch, share: float) -> float:
+    def _accumulate(self, batches: Sequence[TrainingBatch], step: int) -> float:
+        """Gradients of the mean loss over all images of the batches; returns that loss."""
+        num_images = sum(len(batch.indices) for batch in batches)
+        total = 0.0
+        for number, batch in enumerate(batches):
+            pixels, targets = self._mixed(batch, step, number)
+            size = min(self._largest_pass, len(batch.indices))
+            for start in range(0, len(batch.indices), size):
+                part = slice(start, start + size)
+                indices = batch.indices[part]
+                share = len(indices) / num_images
+                total += self._backward(pixels[part], targets[part], indices, share)
+        return total
+
+    def _mixed(self, batch: TrainingBatch, step: int, number: int) -> tuple[Tensor, Tensor]:
+        if self._mixing is None:
+            return batch.pixels, batch.targets
+        rng = mixing_generator(self._seed, step, number)
+        return self._mixing.mix(batch.pixels, batch.targets, rng)
+
+    def _backward(self, pixels: Tensor, targets: Tensor, indices: Tensor, share: float) -> float:
         device = self.compute.device
         with self.compute.autocast():
-            logits = self.model(batch.pixels.to(device, non_blocking=True)).logits
-        loss = self.loss(logits.float(), batch.targets.to(device, non_blocking=True)) * share
+            logits = self.model(pixels.to(device, non_blocking=True)).logits
+        loss = self.loss(logits.float(), targets.to(device, non_blocking=True)) * share
         if not torch.isfinite(loss):
-            raise NonFiniteLossError(batch.indices.tolist())
+            raise NonFiniteLossError(indices.tolist())
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
+
+    def _halve_passes(self, batches: Sequence[TrainingBatch], error: BaseException) -> None:
+        """Let a pass take half as many images from now on.
+
+        Raises:
+            TrainingError: That isn't wished for, or a pass takes one image already.
+        """
+        largest = min(self._largest_pass, max(len(batch.indices) for batch in batches))
+        if not self._may_split_batches or largest == 1:
+            raise TrainingError(_OUT_OF_MEMORY) from error
+        self._largest_pass = max(largest // 2, 1)
+        self._optimizer.zero_grad(set_to_none=True)
+        if self.compute.device.type == "cuda":
+            torch.cuda.empty_cache()
+        logger.warning(
+            "Out of memory with {} images a pass: going on with {}; the gradient is that of the "
+            "whole batch, but BatchNorm sees each pass alone",
+            largest,
+            self._largest_pass,
+        )
 
     def _update(self, step: int) -> None:
         if self._gradient_clip > 0:
@@ -138,18 +193,14 @@ class NonFiniteLossError(TrainingError):
         super().__init__(f"the loss of the rows {indices} is not a finite number")
 
 
-@contextmanager
-def explained_out_of_memory() -> Iterator[None]:
-    """Turn torch's out-of-memory errors into one that names the keys to change."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-        texts = ("out of memory", "can't allocate memory", "not enough memory")
-        is_memory = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-        if not is_memory and not any(text in str(error).lower() for text in texts):
-            raise
-        raise TrainingError(
-            "out of memory in a training step: lower [TRAINING] BATCH_SIZE and raise "
-            "ACCUMULATION_STEPS by the same factor (equal result), set [MODEL] "
-            "GRADIENT_CHECKPOINTING = true, or lower IMAGE_SIZE"
-        ) from error
+def _is_out_of_memory(error: BaseException) -> bool:
+    texts = ("out of memory", "can't allocate memory", "not enough memory")
+    is_memory = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return is_memory or any(text in str(error).lower() for text in texts)
+
+
+_OUT_OF_MEMORY = (
+    "out of memory in a training step: lower [TRAINING] BATCH_SIZE and raise ACCUMULATION_STEPS by "
+    "the same factor (equal result), set MICRO_BATCHING = true or [MODEL] GRADIENT_CHECKPOINTING = "
+    "true, or lower IMAGE_SIZE"
+)

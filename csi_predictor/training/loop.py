@@ -207,9 +207,10 @@ class Loop:
         return self.position.epoch - self.best.epoch >= self.patience
 
     def _log_epoch(self, row: Figures, is_better: bool) -> None:
-        shown = ("train_loss", "val_loss", "val_zone_mae", "val_zone_qwk")
         figures = ", ".join(
-            f"{name.replace('_', ' ')} {row[name]:.4f}" for name in shown if name in row
+            f"{name.replace('_', ' ')} {value:.4f}"
+            for name, value in row.items()
+            if name == "train_loss" or name.startswith("val_")
         )
         mark = " (best so far)" if is_better and self.validate is not None else ""
         logger.info(

@@ -1,7 +1,7 @@
-"""The learning rate as a function of the step: warm-up, then one of four shapes."""
+"""The learning rate as a function of the step: warm-up, then one of five shapes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from torch.optim import Optimizer
@@ -12,10 +12,18 @@ _ONECYCLE_END = _ONECYCLE_START / 1e4
 _PLATEAU_PATIENCE = 5
 _PLATEAU_FACTOR = 0.5
 
-Shape = Literal["cosine", "onecycle", "plateau", "none"]
+Shape = Literal["cosine", "onecycle", "multistep", "plateau", "none"]
 
 
-def lr_factor(step: int, *, total_steps: int, warmup_steps: int, shape: Shape) -> float:
+def lr_factor(
+    step: int,
+    *,
+    total_steps: int,
+    warmup_steps: int,
+    shape: Shape,
+    milestones: Sequence[int] = (),
+    gamma: float = 0.1,
+) -> float:
     """The share of the base rate at a step, 0-1.
 
     Args:
@@ -23,7 +31,10 @@ def lr_factor(step: int, *, total_steps: int, warmup_steps: int, shape: Shape) -
         total_steps: Steps of the whole training.
         warmup_steps: Steps of linear rise; `onecycle` has its own rise and ignores them.
         shape: `cosine` falls to 0 (Loshchilov and Hutter 2017, arXiv:1608.03983); `onecycle`
-            rises over 30 % and falls (Smith and Topin 2019, arXiv:1708.07120; torch's constants).
+            rises over 30 % and falls (Smith and Topin 2019, arXiv:1708.07120; torch's constants);
+            `multistep` falls at each milestone (torch's MultiStepLR).
+        milestones: Of `multistep`: the steps from which the rate is lower.
+        gamma: Of `multistep`: multiplies the rate at each of them.
     """
     if shape == "onecycle":
         return _onecycle(step, total_steps)
@@ -32,6 +43,8 @@ def lr_factor(step: int, *, total_steps: int, warmup_steps: int, shape: Shape) -
     if shape == "cosine":
         done = (step - warmup_steps) / max(total_steps - warmup_steps, 1)
         return _cosine(1.0, 0.0, min(done, 1.0))
+    if shape == "multistep":
+        return gamma ** sum(step >= milestone for milestone in milestones)
     return 1.0
 
 
@@ -55,16 +68,32 @@ class Schedule:
         total_steps: Steps of the whole training.
         warmup_steps: Steps of linear rise.
         shape: See `lr_factor`; `plateau` halves the rate after 5 epochs without improvement.
+        milestones: Of `multistep`, in steps; those inside the warm-up count at its end.
+        gamma: Of `multistep`.
+
+    Raises:
+        ValueError: `multistep` without a milestone.
     """
 
     def __init__(
-        self, optimizer: Optimizer, *, total_steps: int, warmup_steps: int, shape: Shape
+        self,
+        optimizer: Optimizer,
+        *,
+        total_steps: int,
+        warmup_steps: int,
+        shape: Shape,
+        milestones: Sequence[int] = (),
+        gamma: float = 0.1,
     ) -> None:
+        if shape == "multistep" and not milestones:
+            raise ValueError("shape = multistep without milestones: expected one step at least")
         self._optimizer = optimizer
         self._base_lrs = [group["lr"] for group in optimizer.param_groups]
         self._total_steps = total_steps
         self._warmup_steps = warmup_steps
         self._shape = shape
+        self._milestones = tuple(milestones)
+        self._gamma = gamma
         self._plateau_factor = 1.0
         self._worse_epochs = 0
 
@@ -75,6 +104,8 @@ class Schedule:
             total_steps=self._total_steps,
             warmup_steps=self._warmup_steps,
             shape=self._shape,
+            milestones=self._milestones,
+            gamma=self._gamma,
         )
         for group, base_lr in zip(self._optimizer.param_groups, self._base_lrs, strict=True):
             group["lr"] = base_lr * factor

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-HIGHER_IS_BETTER = frozenset({"val_zone_qwk"})
+HIGHER_IS_BETTER = frozenset({"val_zone_qwk", "val_auroc_macro", "val_accuracy"})
 
 
 @dataclass

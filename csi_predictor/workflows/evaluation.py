@@ -7,19 +7,28 @@ import numpy as np
 from loguru import logger
 
 from csi_predictor.config import Config
-from csi_predictor.data.cache import PreparedCache
+from csi_predictor.data.cache import PixelStore
 from csi_predictor.data.manifest import Manifest, Row
 from csi_predictor.data.split_file import read_split
-from csi_predictor.errors import ConfigError
+from csi_predictor.errors import ConfigError, LabelsError
 from csi_predictor.evaluation.evaluate import Evaluation, evaluate
-from csi_predictor.inference.bundle import BundleFacts, hash_id
-from csi_predictor.inference.predictions import Floats, Predictions
-from csi_predictor.inference.predictor import Predictor, load_predictor
-from csi_predictor.inference.rows import predict_rows
+from csi_predictor.evaluation.labels import evaluate_labels
+from csi_predictor.inference.bundle import BundleFacts, hash_id, load_bundle
+from csi_predictor.inference.label_predictions import LabelPredictions
+from csi_predictor.inference.predictions import Floats
+from csi_predictor.inference.predictor import BundlePredictor, open_predictor
 from csi_predictor.reporting.evaluation import write_evaluation
+from csi_predictor.reporting.label_answer import headline as label_headline
+from csi_predictor.reporting.label_evaluation import write_label_evaluation
 from csi_predictor.runtime import Compute
 from csi_predictor.specs import ZONES
-from csi_predictor.workflows.images import load_manifest, prepare_images, read_second_grades
+from csi_predictor.workflows.answers import Answers, predict
+from csi_predictor.workflows.images import (
+    load_manifest,
+    prepare_images,
+    read_second_grades,
+    takes_volumes,
+)
 
 
 def evaluate_bundles(config: Config, compute: Compute, run_dir: Path) -> None:
@@ -33,23 +42,50 @@ def evaluate_bundles(config: Config, compute: Compute, run_dir: Path) -> None:
     section = config.evaluation
     if not section.model:
         raise ConfigError("[EVALUATION] MODEL: empty: expected the folder `model` of a training")
-    predictor = load_predictor(section.model, device=compute.device)
-    manifest = load_manifest(config)
+    bundles = [load_bundle(folder) for folder in section.model]
+    predictor = open_predictor(bundles, device=compute.device)
+    check_same_task(config, predictor)
+    manifest = load_manifest(config, predictor.target_spec)
+    check_same_answers(manifest, predictor)
     rows = choose_rows(config, manifest)
     cache = prepare_images(config, rows, predictor.input_spec)
     check_unseen(config, rows, predictor)
-    predictions = predict_rows(
-        predictor,
-        rows,
-        cache,
-        batch_size=config.training.batch_size,
-        ungradable_threshold=config.scoring.ungradable_threshold,
-        min_gradable_zones=config.scoring.min_gradable_zones,
-    )
+    predictions = predict(config, predictor, rows, cache)
     report(config, predictions, predictor.bundles[0].facts, run_dir, cache=cache, rows=rows)
 
 
-def check_unseen(config: Config, rows: Sequence[Row], predictor: Predictor) -> None:
+def check_same_task(config: Config, predictor: BundlePredictor) -> None:
+    """Hold TASK and the network's input against what the bundle was trained for.
+
+    Raises:
+        ConfigError: They differ.
+    """
+    task, model_id = predictor.target_spec.task, predictor.facts.model_id
+    if config.data.task != task:
+        raise ConfigError(f"[DATA] TASK = {config.data.task}: {model_id} answers {task}: set that")
+    is_volume = len(predictor.input_spec.size) == 3
+    if is_volume != takes_volumes(config):
+        raise ConfigError(
+            f"[MODEL] MODEL_ARCH = {config.model.model_arch}: {model_id} takes "
+            f"{'volumes' if is_volume else 'images'}: expected the network of the training"
+        )
+
+
+def check_same_answers(manifest: Manifest, predictor: BundlePredictor) -> None:
+    """Hold what the table's labels mean against what the bundle answers.
+
+    Raises:
+        LabelsError: They differ.
+    """
+    found, expected = manifest.target_spec, predictor.target_spec
+    if found.names != expected.names:
+        raise LabelsError(
+            f"the table has {', '.join(found.names)}, but {predictor.facts.model_id} answers "
+            f"{', '.join(expected.names)}: expected the same in the same order"
+        )
+
+
+def check_unseen(config: Config, rows: Sequence[Row], predictor: BundlePredictor) -> None:
     """Hold the rows to be evaluated against what each bundle has learnt from.
 
     Raises:
@@ -97,11 +133,11 @@ def choose_rows(config: Config, manifest: Manifest) -> tuple[Row, ...]:
 
 def report(
     config: Config,
-    predictions: Predictions,
+    predictions: Answers,
     facts: BundleFacts,
     folder: Path,
     *,
-    cache: PreparedCache,
+    cache: PixelStore,
     rows: Sequence[Row],
 ) -> Evaluation:
     """Evaluate answers and write metrics, tables, figures and the report into a folder.
@@ -114,32 +150,55 @@ def report(
         cache: Pictures as the network saw them, for the report.
         rows: Of the predictions.
     """
+    by_id = {row.file_id: row for row in rows}
     by_path = {row.path: row for row in rows}
-    evaluation = evaluate(
-        predictions,
-        rounds=config.evaluation.bootstrap,
-        seed=config.runtime.seed,
-        second_reader=read_second_reader(config, predictions.file_ids),
-        baseline_grades=facts.baseline_grades,
-        risk_medium_above=config.scoring.risk_medium_above,
-        risk_high_above=config.scoring.risk_high_above,
-    )
-    write_evaluation(
-        evaluation,
-        predictions,
-        folder,
-        run_facts=describe_run(config, facts),
-        thumbnails=lambda path: cache.get(by_path[path]),
-        num_thumbnails=config.evaluation.num_thumbnails,
-    )
-    shown = [evaluation.metrics[name] for name in ("zone_mae", "zone_qwk")]
-    logger.info(
-        "Zone MAE {}, zone QWK {} on {} images; report: {}",
-        *("undefined" if value is None else f"{value:.3f}" for value in shown),
-        len(predictions),
-        folder / "report.html",
-    )
+    facts_shown = describe_run(config, facts)
+    num_thumbnails = config.evaluation.num_thumbnails
+    if isinstance(predictions, LabelPredictions):
+        evaluation = evaluate_labels(
+            predictions,
+            rounds=config.evaluation.bootstrap,
+            seed=config.runtime.seed,
+            train_prevalence=facts.label_prevalence or None,
+        )
+        write_label_evaluation(
+            evaluation,
+            predictions,
+            folder,
+            run_facts=facts_shown,
+            thumbnails=lambda file_id: cache.get(by_id[file_id]),
+            num_thumbnails=num_thumbnails,
+            is_volume=len(facts.spec.input_spec.size) == 3,
+        )
+        found = label_headline(evaluation.metrics)
+    else:
+        evaluation = evaluate(
+            predictions,
+            rounds=config.evaluation.bootstrap,
+            seed=config.runtime.seed,
+            second_reader=read_second_reader(config, predictions.file_ids),
+            baseline_grades=facts.baseline_grades,
+            risk_medium_above=config.scoring.risk_medium_above,
+            risk_high_above=config.scoring.risk_high_above,
+        )
+        write_evaluation(
+            evaluation,
+            predictions,
+            folder,
+            run_facts=facts_shown,
+            thumbnails=lambda path: cache.get(by_path[path]),
+            num_thumbnails=num_thumbnails,
+        )
+        found = zone_headline(evaluation)
+    logger.info("{} on {} images; report: {}", found, len(predictions), folder / "report.html")
     return evaluation
+
+
+def zone_headline(evaluation: Evaluation) -> str:
+    """The two main figures of six zones, for the log."""
+    shown = [evaluation.metrics[name] for name in ("zone_mae", "zone_qwk")]
+    mae, qwk = ("undefined" if value is None else f"{value:.3f}" for value in shown)
+    return f"Zone MAE {mae}, zone QWK {qwk}"
 
 
 def read_second_reader(config: Config, file_ids: tuple[str, ...]) -> Floats | None:

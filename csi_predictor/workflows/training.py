@@ -10,23 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from csi_predictor.config import Config, render_ini
-from csi_predictor.config.schema import TrainingSection
 from csi_predictor.data.build import build_splits, warn_of_equal_images
-from csi_predictor.data.cache import PreparedCache
+from csi_predictor.data.cache import PixelStore
 from csi_predictor.data.manifest import Manifest, Row, add_second_reader
 from csi_predictor.data.split import Split
 from csi_predictor.data.split_file import write_split
 from csi_predictor.errors import LabelsError
 from csi_predictor.files import write_text
 from csi_predictor.inference.bundle import Bundle, load_bundle, save_bundle
-from csi_predictor.inference.predictions import Predictions, concatenate
-from csi_predictor.inference.predictor import Predictor
-from csi_predictor.inference.rows import predict_rows
-from csi_predictor.models.build import build_model_spec
+from csi_predictor.inference.predictor import open_predictor
+from csi_predictor.models.build import build_input_spec, build_model_spec
 from csi_predictor.reporting.tensorboard import add_tensorboard_events, check_tensorboard
 from csi_predictor.reporting.training import plot_training_curves, write_history
 from csi_predictor.runtime import Compute
-from csi_predictor.training.build import STATE_DIR, build_loop
+from csi_predictor.training.build import STATE_DIR, build_loop, choose_monitor
 from csi_predictor.training.loop import Figures, Loop
 from csi_predictor.training.run import (
     Place,
@@ -35,7 +32,9 @@ from csi_predictor.training.run import (
     plan_places,
     train_networks,
 )
+from csi_predictor.workflows.answers import Answers, join_predictions, predict
 from csi_predictor.workflows.images import load_manifest, prepare_images, read_second_grades
+from csi_predictor.workflows.label_facts import choose_label_thresholds, label_prevalence
 
 MODEL_DIR = "model"
 
@@ -46,7 +45,7 @@ class LabelledData:
 
     manifest: Manifest
     splits: tuple[Split, ...]
-    cache: PreparedCache
+    cache: PixelStore
 
 
 def prepare_training(config: Config, run_dir: Path) -> LabelledData:
@@ -58,9 +57,9 @@ def prepare_training(config: Config, run_dir: Path) -> LabelledData:
     manifest = _with_second_reader(config, load_manifest(config))
     splits = build_splits(config, manifest)
     check_same_data(run_dir / STATE_DIR / "data.sha256", manifest, splits)
-    check_gradable(manifest, splits)
+    check_known(manifest, splits)
     write_split(run_dir / "split.csv", splits, manifest.rows)
-    cache = prepare_images(config, manifest.rows, build_model_spec(config).input_spec)
+    cache = prepare_images(config, manifest.rows, build_input_spec(config))
     warn_of_equal_images(manifest.rows, splits, cache)
     return LabelledData(manifest, splits, cache)
 
@@ -99,19 +98,22 @@ def check_same_data(path: Path, manifest: Manifest, splits: Sequence[Split]) -> 
     write_text(path, digest + "\n")
 
 
-def check_gradable(manifest: Manifest, splits: Sequence[Split]) -> None:
-    """Refuse a split whose training or test images have no gradable zone at all.
+def check_known(manifest: Manifest, splits: Sequence[Split]) -> None:
+    """Refuse a split whose training or test images have no known target at all.
 
     Raises:
         LabelsError: Which part it is.
     """
+    is_csi = manifest.target_spec.task == "csi"
+    noun, fault = ("zones", "ungradable") if is_csi else ("labels", "unknown")
+    expected = "grades 0 to 3" if is_csi else "labels"
     for number, split in enumerate(splits, start=1):
         for part in ("train", "test"):
             rows = manifest.select(getattr(split, part))
             if rows and not any(np.isfinite(row.targets).any() for row in rows):
                 raise LabelsError(
-                    f"split {number}: all zones of its {len(rows)} {part} images are ungradable "
-                    "(empty): expected grades 0 to 3 in the labels table"
+                    f"split {number}: all {noun} of its {len(rows)} {part} images are {fault} "
+                    f"(empty): expected {expected} in the labels table"
                 )
 
 
@@ -124,11 +126,12 @@ def train_all(
         return build_loop(
             config,
             place,
+            targets=data.manifest.target_spec,
             train=train,
             val=val,
             cache=data.cache,
             compute=compute,
-            on_epoch=partial(_write_progress, place.folder, config.training),
+            on_epoch=partial(_write_progress, config, place.folder),
         )
 
     if config.training.tensorboard:
@@ -141,31 +144,38 @@ def train_all(
     )
     trained = train_networks(places, data.splits, data.manifest, build_loop=start)
     for network in trained:  # once more, in case a kill came between the last state and this
-        _write_progress(network.place.folder, config.training, network.history)
+        _write_progress(config, network.place.folder, network.history)
     if len(trained) > 1:
         mean = mean_history([network.history for network in trained])
-        _write_progress(run_dir, config.training, mean)
+        _write_progress(config, run_dir, mean)
     return trained
 
 
-def _write_progress(folder: Path, section: TrainingSection, history: Sequence[Figures]) -> None:
+def _write_progress(config: Config, folder: Path, history: Sequence[Figures]) -> None:
     write_history(history, folder / "history.csv")
-    plot_training_curves(history, folder / "training_curves.png", monitor=section.monitor)
-    if section.tensorboard:
+    plot_training_curves(history, folder / "training_curves.png", monitor=choose_monitor(config))
+    if config.training.tensorboard:
         add_tensorboard_events(history[-1], folder)
 
 
 def keep_model(
-    config: Config, data: LabelledData, trained: Sequence[TrainedNetwork], run_dir: Path
+    config: Config,
+    data: LabelledData,
+    trained: Sequence[TrainedNetwork],
+    run_dir: Path,
+    compute: Compute,
 ) -> Bundle:
     """Save the trained networks as one bundle; several are an ensemble."""
-    baselines = np.array([part.baseline_grades for part in trained])
+    targets = data.manifest.target_spec
+    spec = build_model_spec(config, targets)
+    is_csi = targets.task == "csi"
+    learnt = [row for split in data.splits for row in data.manifest.select(split.train)]
     save_bundle(
         run_dir / MODEL_DIR,
         [part.weights for part in trained],
-        spec=build_model_spec(config),
+        spec=spec,
         test_time=config.evaluation.test_time,
-        baseline_grades=tuple(np.floor(np.median(baselines, axis=0) + 0.5).tolist()),
+        baseline_grades=_median_baseline(trained) if is_csi else (),
         learnt_ids={file_id for split in data.splits for file_id in (*split.train, *split.val)},
         training={
             "num_images": len(data.manifest),
@@ -175,8 +185,15 @@ def keep_model(
             "best_epochs": [part.best_epoch for part in trained],
         },
         config_ini=render_ini(config),
+        label_thresholds=choose_label_thresholds(config, data, trained, spec, compute),
+        label_prevalence=() if is_csi else label_prevalence(learnt, targets),
     )
     return load_bundle(run_dir / MODEL_DIR)
+
+
+def _median_baseline(trained: Sequence[TrainedNetwork]) -> tuple[float, ...]:
+    baselines = np.array([part.baseline_grades for part in trained])
+    return tuple(np.floor(np.median(baselines, axis=0) + 0.5).tolist())
 
 
 def predict_unseen(
@@ -185,7 +202,7 @@ def predict_unseen(
     trained: Sequence[TrainedNetwork],
     bundle: Bundle,
     compute: Compute,
-) -> Predictions | None:
+) -> Answers | None:
     """Each split's own networks on its own test rows, pooled; None where no split has any."""
     parts = []
     for index, split in enumerate(data.splits):
@@ -197,16 +214,6 @@ def predict_unseen(
                 if network.place.split_index == index
             )
             own = Bundle(members, bundle.facts, bundle.folder)
-            predictor = Predictor([own], device=compute.device)
-            batch_size = config.training.batch_size
-            parts.append(
-                predict_rows(
-                    predictor,
-                    rows,
-                    data.cache,
-                    batch_size=batch_size,
-                    ungradable_threshold=config.scoring.ungradable_threshold,
-                    min_gradable_zones=config.scoring.min_gradable_zones,
-                )
-            )
-    return concatenate(parts) if parts else None
+            predictor = open_predictor([own], device=compute.device)
+            parts.append(predict(config, predictor, rows, data.cache))
+    return join_predictions(parts) if parts else None

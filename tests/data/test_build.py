@@ -111,18 +111,28 @@ def test_equal_pictures_are_warned_of_and_only_ten_listed(
 
 
 def test_auto_takes_the_profiles_strength() -> None:
-    assert (
-        build_augmentation(AugmentationSection(profile="conservative"))
-        == (PROFILES["conservative"])
-    )
-    mixed = build_augmentation(AugmentationSection(profile="standard", mirror_p=0, noise=0.5))
+    assert build_augmentation(augmented(profile="conservative")) == (PROFILES["conservative"])
+    mixed = build_augmentation(augmented(profile="standard", mirror_p=0, noise=0.5))
     assert (mixed.mirror_p, mixed.noise) == (0, 0.5)
     assert mixed.rotation_deg == PROFILES["standard"].rotation_deg
 
 
 def test_every_profile_of_the_ini_has_strengths() -> None:
-    for profile in ("none", "conservative", "standard"):
-        assert build_augmentation(AugmentationSection(profile=profile)) == PROFILES[profile]
+    for profile in PROFILES:
+        assert build_augmentation(augmented(profile=profile)) == PROFILES[profile]
+
+
+def test_labels_of_radiographs_are_not_mirrored_unless_asked__weakness_001_11() -> None:
+    labels = DataSection(task="multilabel", source="csv")
+    for profile in ("standard", "randaugment", "autoaugment"):
+        config = Config(data=labels, augmentation=AugmentationSection(profile=profile))
+        assert build_augmentation(config).mirror_p == 0
+    asked = Config(data=labels, augmentation=AugmentationSection(mirror_p=0.5))
+    assert build_augmentation(asked).mirror_p == 0.5
+
+
+def augmented(**keys: object) -> Config:
+    return Config(augmentation=AugmentationSection(**keys))
 
 
 def test_cache_lies_below_the_sections_folder(tmp_path: Path) -> None:

@@ -58,6 +58,23 @@ def test_equal_pictures_are_found_whatever_their_bytes(tmp_path: Path, rows: lis
     assert groups == (DuplicateGroup(("a", "f"), ("train", "test"), 2),)
 
 
+def test_images_of_one_file_are_told_apart_by_their_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    path.write_bytes(b"one file")
+    rows = [Row(name, name, path, (0.0,)) for name in "abcde"]
+
+    class Set:
+        def get(self, row: Row) -> NDArray[np.uint8]:
+            return np.full((2, 2), {"a": 1, "b": 1, "c": 2, "d": 3, "e": 2}[row.file_id], np.uint8)
+
+    split = Split(("a", "b", "c"), ("d", "e"))
+    assert find_equal_files(rows, (split,)) == ()
+    assert find_equal_pixels(rows, (split,), Set()) == (
+        DuplicateGroup(("c", "e"), ("train", "val"), 2),  # the leak first
+        DuplicateGroup(("a", "b"), ("train", "train"), 2),
+    )
+
+
 def test_of_several_folds_the_parting_one_counts(rows: list[Row]) -> None:
     together = Split(tuple("abcdefgh"))
     groups = find_equal_files(rows, (together, SPLIT))

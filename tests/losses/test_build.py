@@ -5,6 +5,7 @@ from csi_predictor.config.schema import Config
 from csi_predictor.losses.build import build_loss
 from csi_predictor.losses.classification import cross_entropy, focal
 from csi_predictor.losses.ordinal import ordinal
+from csi_predictor.specs import TargetSpec
 
 TARGETS = torch.tensor([[0.0, 1.0, 2.0, 3.0, float("nan"), 1.0]])
 
@@ -12,7 +13,9 @@ TARGETS = torch.tensor([[0.0, 1.0, 2.0, 3.0, float("nan"), 1.0]])
 def loss_of(head: str, **training: object) -> float:
     config = Config.model_validate({"model": {"head": head}, "training": training})
     torch.manual_seed(0)
-    return build_loss(config)(torch.randn(1, 6, 4 if head == "ordinal" else 5), TARGETS).item()
+    return build_loss(config, TargetSpec(), TARGETS.double().numpy())(
+        torch.randn(1, 6, 4 if head == "ordinal" else 5), TARGETS
+    ).item()
 
 
 def logits(outputs: int) -> torch.Tensor:

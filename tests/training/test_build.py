@@ -1,5 +1,6 @@
 """What the INI asks of a training is what the training does."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,7 +19,8 @@ def configure(*overrides: str) -> Config:
 
 def learner_of(config: Config) -> Learner:
     compute = Compute(torch.device("cpu"), torch.float32)
-    return build_learner(config, build_model(config), compute, num_batches=4)
+    truth = np.zeros((2, 6))
+    return build_learner(config, build_model(config), compute, num_batches=4, train_targets=truth)
 
 
 def optimizer_of(config: Config) -> torch.optim.Optimizer:

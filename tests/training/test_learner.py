@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from csi_predictor.errors import TrainingError
 from csi_predictor.runtime import Compute
-from csi_predictor.training.learner import Learner, NonFiniteLossError, explained_out_of_memory
+from csi_predictor.training.learner import Learner, LossFunction, NonFiniteLossError
 from csi_predictor.training.schedule import Schedule
 
 CPU = Compute(torch.device("cpu"), torch.float32)
@@ -104,12 +104,40 @@ def test_a_loss_that_is_not_finite_changes_nothing_and_names_its_rows() -> None:
 
 def test_out_of_memory_names_the_keys_to_change() -> None:
     text = r"lower \[TRAINING\] BATCH_SIZE and raise ACCUMULATION_STEPS by the same factor"
-    with pytest.raises(TrainingError, match=text), explained_out_of_memory():
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 bytes")
-    with pytest.raises(TrainingError, match=text), explained_out_of_memory():
-        raise torch.OutOfMemoryError("CUDA out of memory")
-    with pytest.raises(RuntimeError, match="another fault"), explained_out_of_memory():
-        raise RuntimeError("another fault")
+    allocator = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 bytes")
+    for error in (allocator, torch.OutOfMemoryError("CUDA out of memory")):
+        with pytest.raises(TrainingError, match=text):
+            failing(error).step([make_batch(2)], 0)
+    with pytest.raises(RuntimeError, match="another fault"):
+        failing(RuntimeError("another fault")).step([make_batch(2)], 0)
+
+
+def failing(error: Exception) -> Learner:
+    def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        raise error
+
+    learner = make_learner()
+    learner.loss = loss
+    return learner
+
+
+def test_a_step_in_halves_has_the_whole_batchs_gradient() -> None:
+    batch = make_batch(6)
+    whole, halved = make_learner(), make_learner()
+    halved._may_split_batches = True
+    halved.loss = too_large_above(2, halved.loss)
+    assert whole.step([batch], 0) == pytest.approx(halved.step([batch], 0), abs=1e-6)
+    for mine, other in zip(whole.model.parameters(), halved.model.parameters(), strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+def too_large_above(largest: int, loss: LossFunction) -> LossFunction:
+    def limited(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if len(logits) > largest:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return loss(logits, targets)
+
+    return limited
 
 
 def test_averaged_weights_lag_behind_and_are_the_ones_evaluated() -> None:

@@ -3,7 +3,12 @@
 import pytest
 import torch
 from torch.optim import SGD
-from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    MultiStepLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+)
 
 from csi_predictor.training.schedule import Schedule, lr_factor
 
@@ -78,3 +83,44 @@ def test_setting_a_step_twice_changes_nothing() -> None:
     first = ours.param_groups[0]["lr"]
     schedule.set_step(6)
     assert ours.param_groups[0]["lr"] == first
+
+
+@pytest.mark.parametrize("milestones", [[5], [3, 9], [9, 3, 3]])
+def test_multistep_is_torchs_multi_step(milestones: list[int]) -> None:
+    reference = optimizer()
+    scheduler = MultiStepLR(reference, milestones=sorted(milestones), gamma=0.3)
+    expected = torch_rates(reference, scheduler, 12)
+    ours = optimizer()
+    schedule = Schedule(
+        ours,
+        total_steps=12,
+        warmup_steps=0,
+        shape="multistep",
+        milestones=milestones,
+        gamma=0.3,
+    )
+    found = []
+    for step in range(12):
+        schedule.set_step(step)
+        found.append(ours.param_groups[0]["lr"])
+    assert found == pytest.approx(expected)
+
+
+def test_multistep_rises_first_and_goes_on_alike_from_any_step() -> None:
+    def schedule(reference: SGD) -> Schedule:
+        return Schedule(
+            reference, total_steps=9, warmup_steps=3, shape="multistep", milestones=(2, 6)
+        )
+
+    found = []
+    for step in range(9):  # a new schedule a step, as after a resume
+        ours = optimizer(1.0)
+        schedule(ours).set_step(step)
+        found.append(ours.param_groups[0]["lr"])
+    assert found == pytest.approx([0.25, 0.5, 0.75, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01])
+    assert schedule(optimizer()).state_dict() == {"plateau_factor": 1.0, "worse_epochs": 0}
+
+
+def test_multistep_without_a_milestone_is_refused() -> None:
+    with pytest.raises(ValueError, match="shape = multistep without milestones: expected one step"):
+        Schedule(optimizer(), total_steps=9, warmup_steps=0, shape="multistep")

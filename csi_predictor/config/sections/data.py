@@ -24,19 +24,56 @@ class DataSection(Section):
 
     task: Annotated[choices.Task, Word] = key(
         "csi",
-        "what is answered: csi = six zones, 0-3 each; networks for the others can be built and "
-        "benchmarked, training knows csi",
+        "what is answered: csi = six zones, 0-3 each; multiclass = one of several classes; "
+        "multilabel = each label or not; change and reconstruction networks are built and "
+        "benchmarked, not yet trained",
     )
     source: Annotated[choices.Source, Word] = key(
         "phantom",
-        "phantom = the embedded procedural radiographs; csv = your own table and images; "
-        "volumes, pairs = what 3D and change networks take, not yet read by training",
+        "phantom = the embedded procedural images (labels: findings; of a 3D network: "
+        "CT); csv = your own table and images; volumes = your own table and CT; medmnist = a "
+        "published set; pairs = what change networks take, not yet read by training",
     )
-    labels: Names = key((), "names of the answers of TASK = multiclass or multilabel")
+    labels: Names = key(
+        (),
+        "names of the answers of TASK = multiclass or multilabel, in their order; empty = those "
+        "of the table or set",
+    )
+    labels_layout: Annotated[choices.LabelsLayout, Word] = key(
+        "plain",
+        "of LABELS_CSV: plain = a column a label (multilabel) or a column `label` (multiclass); "
+        "chestxray14, chexpert, ct_rate = the tables that those sets come with",
+    )
+    uncertain_labels: Annotated[choices.Uncertain, Word] = key(
+        "ignore", "-1 of LABELS_LAYOUT = chexpert: ignore (unknown), zeros (absent), ones (present)"
+    )
+    unmentioned_labels: Annotated[choices.Unmentioned, Word] = key(
+        "zeros", "empty cells of LABELS_LAYOUT = chexpert: zeros (absent) or ignore (unknown)"
+    )
+    medmnist_flag: Annotated[str, Word] = key(
+        "", "of SOURCE = medmnist: pathmnist, chestmnist, ..."
+    )
+    medmnist_size: int = key(28, "of SOURCE = medmnist: the file's edge: 28, 64, 128 or 224")
+    medmnist_download: bool = key(
+        False, "of SOURCE = medmnist: true = fetch the file into DATA_DIR where it is missing"
+    )
     volume_shape: Counts = key((), "D, H, W of a 3D network's input, voxels; empty = its own")
+    spacing_mm: Numbers = key(
+        (),
+        "D, H, W: distance of voxels to which volumes are resampled before VOLUME_SHAPE crops or "
+        "pads them; empty = the whole volume is resized to VOLUME_SHAPE",
+    )
+    hu_min: Annotated[choices.Auto | float, Word] = key(
+        -1000.0, "Hounsfield unit of CT volumes that becomes 0; auto = not CT: LOW_PERCENTILE"
+    )
+    hu_max: Annotated[choices.Auto | float, Word] = key(
+        1000.0, "Hounsfield unit of CT volumes that becomes 1; auto = not CT: HIGH_PERCENTILE"
+    )
     phantom_dir: Path = key(Path("data/phantom"), "folder of SOURCE = phantom's images; reused")
-    data_dir: OptionalPath = key(None, "folder of images, searched below it; for SOURCE = csv")
-    labels_csv: OptionalPath = key(None, "the labels table, a file; for SOURCE = csv")
+    data_dir: OptionalPath = key(
+        None, "folder of images, searched below it; of SOURCE = medmnist: of its .npz files"
+    )
+    labels_csv: OptionalPath = key(None, "the labels table, a file; for SOURCE = csv and volumes")
     labels_csv_separator: Annotated[choices.Separator, SeparatorWord] = key(
         "auto", "of the columns; ; , or tab (also as semicolon, comma)"
     )

@@ -35,6 +35,11 @@ class ModelSection(Section):
         (),
         "of a vision transformer, pixels or voxels: one number, or one an axis; empty = its own",
     )
+    stem: Annotated[choices.Stem, Word] = key(
+        "auto",
+        "first layers of a resnet: small = 3x3 without reduction, for pictures of 28 pixels; auto "
+        "= small below 64 pixels without pretrained weights, else as published",
+    )
     pooling: Annotated[Pooling, Word] = key(
         "auto",
         "of the whole picture, where the head sees it (not ZONE_FOCUS = pooling): mean, cls (a "

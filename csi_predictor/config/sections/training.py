@@ -15,7 +15,9 @@ class TrainingSection(Section):
     patience: int = key(10, "epochs without improvement before stopping; 0 = never stop", ge=0)
     min_delta: float = key(0.001, "smallest change of MONITOR that counts as better", ge=0)
     monitor: Annotated[choices.Monitor, Word] = key(
-        "val_zone_mae", "chooses the best epoch and steps SCHEDULER = plateau"
+        "auto",
+        "chooses the best epoch and steps SCHEDULER = plateau; auto = val_zone_mae for TASK = csi, "
+        "val_auroc_macro for labels and classes",
     )
     learning_rate: float = key(2e-3, "of the head, and of all under FINE_TUNING = full", gt=0)
     backbone_lr_factor: float = key(
@@ -25,19 +27,54 @@ class TrainingSection(Section):
     optimizer: Annotated[choices.Optimizer, Word] = key("adamw", "of the weights")
     momentum: float = key(0.9, "of OPTIMIZER = sgd", ge=0, lt=1)
     scheduler: Annotated[choices.Scheduler, Word] = key("onecycle", "of the learning rate")
+    milestones: Counts = key(
+        (50, 75), "of SCHEDULER = multistep: epochs after which the rate is multiplied"
+    )
+    milestone_factor: float = key(0.1, "of SCHEDULER = multistep", gt=0, le=1)
     warmup_epochs: float = key(1.0, "epochs of linear rise before SCHEDULER", ge=0)
     accumulation_steps: int = key(1, "batches a step of the optimizer; equals one big batch", ge=1)
+    micro_batching: bool = key(
+        False,
+        "true = a step that runs out of memory is tried again in halves, with equal gradients "
+        "but for BatchNorm",
+    )
     gradient_clip: float = key(1.0, "largest gradient norm; 0 = no clipping", ge=0)
     loss: Annotated[choices.Loss, Word] = key(
         "auto",
         "ordinal = likelihood of the cumulative link; cumulative = a question a threshold; "
-        "auto = ordinal for HEAD = ordinal, cross_entropy for HEAD = softmax",
+        "bce and asymmetric are of TASK = multilabel; auto = ordinal for HEAD = ordinal, "
+        "cross_entropy for HEAD = softmax and multiclass, bce for multilabel",
     )
     focal_gamma: float = key(2.0, "of LOSS = focal", ge=0)
-    focal_alpha: Numbers = key((), "of LOSS = focal: a weight for each grade 0-3; empty = equal")
+    focal_alpha: Numbers = key(
+        (),
+        "of LOSS = focal: a weight for each grade 0-3 or class; of multilabel a share of the "
+        "positives between 0 and 1, one for all or one a label; empty = equal",
+    )
+    asymmetric_gamma: Numbers = key(
+        (1.0, 4.0), "of LOSS = asymmetric: focus of the positives, of the negatives"
+    )
+    asymmetric_margin: float = key(
+        0.05, "of LOSS = asymmetric: negatives below this probability count nothing", ge=0, lt=1
+    )
+    pos_weight: Annotated[Literal["none", "auto"] | Numbers, Word] = key(
+        "none",
+        "of LOSS = bce: weight of a positive; none = 1; auto = negatives over positives of the "
+        "training rows; or numbers, one for all or one a label",
+    )
+    class_weights: Literal["none", "auto"] = key(
+        "none",
+        "of LOSS = cross_entropy of classes: auto = one over the share of each class's training "
+        "rows, their mean 1",
+    )
+    pos_weight_cap: float = key(10.0, "largest weight of POS_WEIGHT = auto", ge=1)
+    sampling: Annotated[choices.Sampling, Word] = key(
+        "uniform",
+        "balanced = rows of rare classes and labels are drawn more often, with replacement",
+    )
     label_smoothing: float = key(
         0.0,
-        "share of a label spread over the other grades; ordinal losses: over the neighbours",
+        "share of a label spread over all grades or classes; ordinal losses: over the neighbours",
         ge=0,
         lt=1,
     )
@@ -62,8 +99,18 @@ class TrainingSection(Section):
     layer_decay: float = key(
         0.7, "of layerwise: each earlier stage's rate is this share", gt=0, le=1
     )
+    stage_rates: Numbers = key(
+        (),
+        "of layerwise: the rate of each stage itself, from the head to the input; the last one "
+        "serves all stages before it; empty = LAYER_DECAY",
+    )
     unfreeze_epochs: Counts = key((1, 10, 20), "of gradual: epochs that unfreeze more, first = 1")
     unfreeze_layers: int = key(2, "of gradual: stages unfrozen at each of them", ge=1)
+    feature_cache: bool = key(
+        True,
+        "of frozen with PROFILE = none and no mixing: the encoder's features are computed once, "
+        "not in each epoch; same result",
+    )
     batch_norm: Annotated[choices.BatchNorm, Word] = key(
         "train", "frozen = keep the encoder's pretrained BatchNorm statistics"
     )

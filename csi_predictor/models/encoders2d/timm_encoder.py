@@ -24,6 +24,7 @@ from csi_predictor.models.encoder import (
     pool_means,
     refuse_token_options,
 )
+from csi_predictor.models.encoders2d.small_stem import make_stem_small
 from csi_predictor.models.encoders2d.timm_stages import find_stages
 from csi_predictor.specs import INTERPOLATIONS, InputSpec, Interpolation, Pooling
 
@@ -89,6 +90,8 @@ def build_network(
         raise ConfigError(_unsupported(architecture, error)) from error
     except (AssertionError, ValueError) as error:
         raise ConfigError(f"[MODEL] MODEL_ARCH = {architecture.name}: {error}") from error
+    if options.has_small_stem:
+        make_stem_small(net)
     _check_tokens(net, architecture, options)
     smallest = min(options.input_spec.size)
     if isinstance(net, DenseNet) and smallest < SMALLEST_DENSENET_EDGE:

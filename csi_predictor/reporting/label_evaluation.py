@@ -1,0 +1,81 @@
+"""The folder of an evaluation of labels or classes: numbers, answers, figures and the report."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from csi_predictor.evaluation.evaluate import Evaluation
+from csi_predictor.files import write_bytes, write_text
+from csi_predictor.inference.label_predictions import LabelPredictions
+from csi_predictor.reporting.label_figures import draw_label_figures
+from csi_predictor.reporting.label_report import Thumbnails, render_label_report
+from csi_predictor.reporting.tables import Cell, write_table
+
+FIGURES = "figures"
+
+
+def write_label_evaluation(
+    evaluation: Evaluation,
+    predictions: LabelPredictions,
+    folder: Path,
+    *,
+    run_facts: Mapping[str, str],
+    thumbnails: Thumbnails | None = None,
+    num_thumbnails: int = 24,
+    is_volume: bool = False,
+) -> None:
+    """Write the files of an evaluation, each whole or not at all, the numbers first.
+
+    Args:
+        evaluation: The figures.
+        predictions: What they are of.
+        folder: Made if absent.
+        run_facts: Shown in the report in their order; a text of several lines is shown as it is.
+        thumbnails: From an image's file to its pixels, 0 = black to 1 = white: (H, W) or
+            (3, H, W), of a volume (D, H, W); None = the worst cases are shown without pictures.
+        num_thumbnails: Worst cases in the report.
+        is_volume: True = `thumbnails` gives volumes, whose middle slice is shown.
+
+    Raises:
+        ResourceError: The disk is full.
+    """
+    text = json.dumps(evaluation.metrics, indent=2, allow_nan=False)
+    write_text(folder / "metrics.json", text + "\n")
+    write_label_predictions(predictions, folder / "predictions.csv")
+    figures = draw_label_figures(evaluation, predictions)
+    for name, content in figures.items():
+        write_bytes(folder / FIGURES / name, content)
+    report = render_label_report(
+        evaluation,
+        predictions,
+        figures,
+        run_facts=run_facts,
+        thumbnails=thumbnails,
+        num_thumbnails=num_thumbnails,
+        is_volume=is_volume,
+    )
+    write_text(folder / "report.html", report)
+
+
+def write_label_predictions(predictions: LabelPredictions, path: Path) -> None:
+    """Write one line an image: truth (empty = unknown) and probability of each label or class.
+
+    Of classes the last two columns name the true and the given one.
+    """
+    columns = ["FileID", "PatientID"]
+    columns += [f"{name}_{part}" for name in predictions.names for part in ("true", "prob")]
+    if predictions.is_multiclass:
+        columns += ["label_true", "label_pred"]
+    write_table(path, columns, (_cells(predictions, index) for index in range(len(predictions))))
+
+
+def _cells(predictions: LabelPredictions, index: int) -> Iterator[Cell]:
+    yield from (predictions.file_ids[index], predictions.patient_ids[index])
+    for true, prob in zip(predictions.truth[index], predictions.probs[index], strict=True):
+        yield from (float(true), float(prob))
+    if predictions.is_multiclass:
+        true_class = predictions.targets[index, 0]
+        yield None if np.isnan(true_class) else predictions.names[int(true_class)]
+        yield predictions.names[int(predictions.probs[index].argmax())]

@@ -1,0 +1,91 @@
+"""A frozen encoder's features, computed once and not in each epoch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from loguru import logger
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from csi_predictor.data.batch import Sample
+from csi_predictor.data.cache import PixelStore
+from csi_predictor.data.manifest import Row
+from csi_predictor.inference.rows import row_loader
+from csi_predictor.models.assemble import CsiModel, ModelOutput
+from csi_predictor.progress import track
+from csi_predictor.runtime import Compute
+
+
+class HeadOnly(nn.Module):
+    """A network that is given its encoder's features in place of images.
+
+    Its state is the whole network's, so what is saved, averaged and kept is the same as ever.
+
+    Args:
+        model: With a frozen encoder.
+    """
+
+    def __init__(self, model: CsiModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, head_input: Tensor) -> ModelOutput:
+        """What `CsiModel.encode_for_head` gave -> logits."""
+        return ModelOutput(self.model.classifier(head_input), head_input)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """The whole network's."""
+        return self.model.state_dict(*args, **kwargs)
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Take over the whole network's."""
+        return self.model.load_state_dict(*args, **kwargs)
+
+
+class FeatureDataset(Dataset[Sample]):
+    """Rows with their features as pixels; asked by `(epoch, index, ...)` or by index alone.
+
+    Args:
+        rows: The images.
+        features: (N, ...) what the head takes of each.
+    """
+
+    def __init__(self, rows: Sequence[Row], features: Tensor) -> None:
+        self._targets = torch.tensor(
+            [(r.targets, r.second_targets) if r.second_targets else r.targets for r in rows]
+        )
+        self._features = features
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    def __getitem__(self, key: int | tuple[int, ...]) -> Sample:
+        index = key[1] if isinstance(key, tuple) else key
+        return Sample(self._features[index], self._targets[index], index)
+
+
+@torch.inference_mode()
+def compute_head_input(
+    model: CsiModel, rows: Sequence[Row], cache: PixelStore, *, batch_size: int, compute: Compute
+) -> Tensor:
+    """(N, ...) float32 on the CPU: what the head takes of each row, the network in evaluation mode.
+
+    Args:
+        model: On its device.
+        rows: The images.
+        cache: Their prepared pixels.
+        batch_size: Images a pass.
+        compute: Device and precision.
+    """
+    loader = row_loader(rows, spec=model.input_spec, cache=cache, batch_size=batch_size)
+    was_training = model.training
+    model.eval()
+    parts = []
+    for batch in track(loader, "features of the frozen encoder", len(loader), unit="batches"):
+        with compute.autocast():
+            parts.append(model.encode_for_head(batch.pixels.to(compute.device)).float().cpu())
+    model.train(was_training)
+    features = torch.cat(parts).clone()
+    logger.info("Features of {} images: {} MiB", len(rows), features.nbytes >> 20)
+    return features
