@@ -16,6 +16,7 @@ MODES = {
     "evaluate": "evaluate a bundle on a labelled set; `eval` is an alias",
     "score": "score a folder of DICOM, NIfTI, PNG, JPEG or TIFF files",
     "benchmark": "time and size networks and engines on this machine",
+    "features": "write pooled features of labelled images, probes of them and a t-SNE picture",
     "synthesize": "write the embedded procedural radiographs with their labels",
     "models": "print the registry of networks; --fetch their weights, or --summary of one",
 }

@@ -89,6 +89,16 @@ def benchmark(config: Config) -> int:
     return 0
 
 
+def features(config: Config) -> int:
+    """Write pooled features of labelled images, probes of them and maps."""
+    from csi_predictor.workflows.features import describe_features
+    from csi_predictor.workflows.images import start_compute
+
+    with open_run(config, "features") as run_dir:
+        describe_features(config, start_compute(config), run_dir)
+    return 0
+
+
 def synthesize(config: Config) -> int:
     """Write the procedural radiographs or CT volumes with their labels."""
     from csi_predictor.synthesis.build import build_phantoms
@@ -159,5 +169,6 @@ RUN_MODE: dict[str, Callable[[Config], int]] = {
     "evaluate": evaluate,
     "score": score,
     "benchmark": benchmark,
+    "features": features,
     "synthesize": synthesize,
 }

@@ -15,6 +15,7 @@ GROUND = {
     "specs": {"errors"},
     "architectures": {"specs"},
     "zone_logits": {"errors", "specs"},
+    "medmnist_sets": {"errors", "specs"},
     "files": {"errors"},
     "logs": set(),
     "progress": set(),

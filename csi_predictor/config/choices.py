@@ -30,7 +30,8 @@ FineTuning = Literal["full", "frozen", "layerwise", "gradual"]
 BatchNorm = Literal["train", "frozen"]
 EvaluationSplit = Literal["train", "val", "test", "all"]
 TestTime = Literal["none", "mirror"]
-Engine = Literal["auto", "torch"]
+Engine = Literal["auto", "torch", "torch-int8", "openvino-int8"]
+Quantize = Literal["none", "dynamic", "openvino"]
 BenchmarkEngine = Literal[
     "eager",
     "eager-bf16",

@@ -175,7 +175,9 @@ def loss(config: Config, place: Place) -> Iterator[str]:
             "expected none"
         )
     if training.pos_weight != "none" and (task != "multilabel" or training.loss not in _BCE):
-        yield f"{place('TRAINING', 'POS_WEIGHT')}: read by LOSS = bce of TASK = multilabel: none"
+        yield (
+            f"{place('TRAINING', 'POS_WEIGHT')}: of LOSS = bce of TASK = multilabel: expected none"
+        )
     elif isinstance(training.pos_weight, tuple) and not all(w > 0 for w in training.pos_weight):
         yield f"{place('TRAINING', 'POS_WEIGHT')}: expected numbers above 0"
     gamma = training.asymmetric_gamma
@@ -277,6 +279,25 @@ def policies(config: Config, place: Place) -> Iterator[str]:
         )
 
 
+def quantize(config: Config, place: Place) -> Iterator[str]:
+    """Int8 is measured on one bundle, on images that it has not learnt from."""
+    section = config.evaluation
+    if section.quantize == "none":
+        return
+    if len(section.model) > 1:
+        yield f"{place('EVALUATION', 'QUANTIZE')}: of one bundle, [EVALUATION] MODEL names several"
+    if section.quantize == "openvino" and section.split != "test":
+        yield (
+            f"{place('EVALUATION', 'QUANTIZE')}: its calibration takes the split's validation "
+            "images: expected [EVALUATION] SPLIT = test"
+        )
+    elif section.split not in ("test", "all"):
+        yield (
+            f"{place('EVALUATION', 'QUANTIZE')}: measured on images that the bundle has not learnt "
+            "from: expected [EVALUATION] SPLIT = test or all"
+        )
+
+
 ARCHITECTURE = ("MODEL.MODEL_ARCH", "MODEL.VARIANT")
 TASK_RULES = (
     ((*ARCHITECTURE, "DATA.SOURCE", "DATA.TASK", "DATA.MEDMNIST_FLAG"), input_kind),
@@ -295,4 +316,5 @@ TASK_RULES = (
     ((*ARCHITECTURE, "AUGMENTATION.PROFILE"), policies),
     (("AUGMENTATION.PROFILE", "AUGMENTATION.FLIP_P", "DATA.TASK"), upside_down),
     (("SYNTHESIS.CT_SHAPE",), ct_shape),
+    (("EVALUATION.QUANTIZE", "EVALUATION.MODEL", "EVALUATION.SPLIT"), quantize),
 )

@@ -13,7 +13,7 @@ from csi_predictor.data.cache import PixelStore, PreparedCache
 from csi_predictor.data.duplicates import DuplicateGroup, find_equal_files, find_equal_pixels
 from csi_predictor.data.label_rows import LabelsTable
 from csi_predictor.data.label_table import scan_label_table
-from csi_predictor.data.manifest import Manifest, Row, join_images, read_manifest
+from csi_predictor.data.manifest import Manifest, join_images, read_manifest
 from csi_predictor.data.medmnist import MedMnistSet, read_medmnist
 from csi_predictor.data.medmnist_images import MedMnistImages
 from csi_predictor.data.official_processor import check_official_processor
@@ -185,9 +185,15 @@ def build_cache(config: Config, spec: InputSpec) -> PixelStore:
     return PreparedCache(config.data.cache, config.data.cache_dir, spec)
 
 
-def warn_of_equal_images(rows: Sequence[Row], splits: Sequence[Split], cache: PixelStore) -> None:
-    """Warn in the log of equal pictures in different parts, or under different patients."""
-    _warn_of(find_equal_pixels(rows, splits, cache), "the same picture")
+def warn_of_equal_images(manifest: Manifest, splits: Sequence[Split], cache: PixelStore) -> None:
+    """Warn in the log of equal pictures in different parts, or under different patients.
+
+    A published set names no patients: of its pictures only those in different parts are told.
+    """
+    groups = find_equal_pixels(manifest.rows, splits, cache)
+    if manifest.published_split is not None:
+        groups = tuple(group for group in groups if group.is_leak)
+    _warn_of(groups, "the same picture")
 
 
 def _draw_or_read(config: Config, manifest: Manifest) -> tuple[Split, ...]:

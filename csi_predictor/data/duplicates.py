@@ -49,10 +49,13 @@ def find_equal_files(rows: Sequence[Row], splits: Sequence[Split]) -> tuple[Dupl
     """Groups of files with equal bytes that lie in different parts or belong to several patients.
 
     Cheap: only files of equal size and equal first 64 KiB are read in full. Images that share one
-    file, as those of an npz set, aren't compared: `find_equal_pixels` does that. Leaks come first.
+    file, as those of an npz set, and folders of slices aren't compared: `find_equal_pixels` does
+    that. Leaks come first.
     """
     num_images = Counter(row.path for row in rows)
-    groups: Iterable[Sequence[Row]] = [[row for row in rows if num_images[row.path] == 1]]
+    groups: Iterable[Sequence[Row]] = [
+        [row for row in rows if num_images[row.path] == 1 and not row.path.is_dir()]
+    ]
     for key in (_size, _hash_head, hash_file):
         groups = [equal for group in groups for equal in _equal(group, _of_path(key))]
     return _report(groups, splits)

@@ -83,15 +83,14 @@ def scan_label_table(
         LabelsError: The file as a whole isn't such a table.
         ConfigError: The layout has no such task or label.
     """
+    excluded = frozenset(excluded_file_ids)
     if layout == "plain":
-        read = _read_plain(
-            path, task, labels, separator, id_column, patient_column, excluded_file_ids
-        )
+        read = _read_plain(path, task, labels, separator, id_column, patient_column, excluded)
     else:
         rules = CellRules(uncertain=uncertain, unmentioned=unmentioned)
         read = _read_published(path, layout, _choose(labels, layout, task), rules, separator)
-    warn_of_unknown_ids(path.name, (each.row.file_id for each in read.rows), excluded_file_ids)
-    wanted = [each for each in read.rows if each.row.file_id not in excluded_file_ids]
+    warn_of_unknown_ids(path.name, (each.row.file_id for each in read.rows), excluded)
+    wanted = [each for each in read.rows if each.row.file_id not in excluded]
     kept = [each for each in wanted if not each.is_left_out]
     columns = {"id_column": read.id_column, "patient_column": read.patient_column or ""}
     problems = [*read.problems, *row_problems(path, kept, **columns)]

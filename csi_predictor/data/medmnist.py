@@ -116,7 +116,8 @@ def read_medmnist(
     compare_with_published(path, facts, size, labels)
     rows = _make_rows(path, labels)
     warn_of_unknown_ids(path.name, (row.file_id for row in rows), excluded_file_ids)
-    rows = tuple(row for row in rows if row.file_id not in excluded_file_ids)
+    excluded = frozenset(excluded_file_ids)
+    rows = tuple(row for row in rows if row.file_id not in excluded)
     found = MedMnistSet(path, facts, size, rows, _published_split(rows))
     _log(found)
     return found

@@ -26,7 +26,7 @@ class Evaluation:
 
     Attributes:
         metrics: Plain JSON values, as in `metrics.json`; None = undefined.
-        worst: Indices of the images, the largest mean zone error first; only images with a truth.
+        worst: Indices of the images, the largest error first; only images with a truth.
         notes: What a reader of the figures has to know.
     """
 

@@ -52,7 +52,7 @@ def _draw_labels(
         axis=1,
     )  # (1 + R, K, 15, 3)
     pooled = bins.sum(axis=1)
-    at_half = resampling.sums(labels.call_counts(truth, predictions.called))
+    at_half = resampling.sums(labels.call_counts(truth, probs > _HALF))
     names_of_image = np.repeat(resampling.patient_index, truth.shape[1])
     auroc_micro, auprc_micro = _areas(truth.ravel(), probs.ravel(), names_of_image, draws)
     main = {

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from csi_predictor.data.official_processor import check_official_processor
-from csi_predictor.errors import BundleError
+from csi_predictor.errors import BundleError, ConfigError
 from csi_predictor.inference.bundle import Bundle, load_bundle
 from csi_predictor.inference.predict import (
     Logits,
@@ -21,21 +22,26 @@ from csi_predictor.inference.predict import (
     run_models,
 )
 from csi_predictor.inference.predictions import Floats
+from csi_predictor.inference.quantization import INT8_ENGINES, load_int8, read_report
 from csi_predictor.specs import InputSpec, TargetSpec, ZoneHead
 from csi_predictor.versions import software_version
 
-EngineName = Literal["auto", "torch"]
+EngineName = Literal["auto", "torch", "torch-int8", "openvino-int8"]
 
 
 @dataclass(frozen=True)
 class PredictorFacts:
-    """What every score says of its origin; several bundles are joined by `+`."""
+    """What every score says of its origin; several bundles are joined by `+`.
+
+    `int8_sha256` is that of the reports that allow int8; empty = fp32.
+    """
 
     model_id: str
     model_sha256: str
     config_sha256: str
     engine: str
     software_version: str
+    int8_sha256: str = ""
 
 
 class BundlePredictor:
@@ -45,14 +51,22 @@ class BundlePredictor:
         bundles: At least one.
         device: Where the networks run.
         engine: What runs them; `auto` is torch.
+        networks: Of all bundles, already made for the engine; empty = made here.
 
     Raises:
-        BundleError: The bundles differ in preprocessing, head or answers.
-        ConfigError: The installed transformers can't run their official processor.
+        BundleError: The bundles differ in preprocessing, head or answers, or int8 is asked for and
+            one has no report of an evaluation that allows it.
+        ConfigError: The installed transformers can't run their official processor, or int8 is asked
+            for on another device than the CPU.
     """
 
     def __init__(
-        self, bundles: Sequence[Bundle], *, device: torch.device, engine: EngineName = "auto"
+        self,
+        bundles: Sequence[Bundle],
+        *,
+        device: torch.device,
+        engine: EngineName = "auto",
+        networks: Sequence[nn.Module] = (),
     ) -> None:
         _check_alike(bundles)
         first = bundles[0].facts
@@ -63,11 +77,11 @@ class BundlePredictor:
         self._test_time = first.test_time
         self._engine = "torch" if engine == "auto" else engine
         self._device = device
+        self._int8_sha256 = "" if networks else _hash_of_reports(bundles, engine)
         layout = channels_last_of(self.input_spec)  # up to twice as fast on a CPU
         self._models = [
-            model.to(memory_format=layout).to(device)
-            for bundle in bundles
-            for model in bundle.models
+            network.to(memory_format=layout).to(device)
+            for network in networks or _load_networks(bundles, engine, device)
         ]
 
     @property
@@ -78,8 +92,19 @@ class BundlePredictor:
             model_id="+".join(facts.model_id for facts in every),
             model_sha256="+".join(facts.model_sha256 for facts in every),
             config_sha256="+".join(facts.config_sha256 for facts in every),
-            engine=f"{self._engine} {torch.__version__} {self._device.type}",
+            engine=f"{self._engine} {_engine_version(self._engine)} {self._device.type}",
             software_version=software_version(),
+            int8_sha256=self._int8_sha256,
+        )
+
+    def run_networks(self, pixels: Tensor) -> Tensor:
+        """(B, C, ...) normalised pixels -> (M, B, ...) logits of every network and look."""
+        return run_models(
+            self._models,
+            pixels,
+            device=self._device,
+            test_time=self._test_time,
+            task=self.target_spec.task,
         )
 
     def predict_logits(self, batches: Iterable[PixelBatch]) -> Logits:
@@ -97,17 +122,21 @@ class Predictor(BundlePredictor):
     """The mean answer about six zones; arguments and errors as of `BundlePredictor`."""
 
     def __init__(
-        self, bundles: Sequence[Bundle], *, device: torch.device, engine: EngineName = "auto"
+        self,
+        bundles: Sequence[Bundle],
+        *,
+        device: torch.device,
+        engine: EngineName = "auto",
+        networks: Sequence[nn.Module] = (),
     ) -> None:
-        super().__init__(bundles, device=device, engine=engine)
+        super().__init__(bundles, device=device, engine=engine, networks=networks)
         self.zones = self.target_spec.names
         self.baseline_grades = bundles[0].facts.baseline_grades
         self._head = _zone_head(bundles[0])
 
     def predict_pixels(self, pixels: Tensor) -> tuple[Floats, Floats]:
         """(B, C, H, W) normalised pixels -> grades (B, Z, 4) and p_ungradable (B, Z)."""
-        values = run_models(self._models, pixels, device=self._device, test_time=self._test_time)
-        probabilities = mean_probabilities(values, head=self._head)
+        probabilities = mean_probabilities(self.run_networks(pixels), head=self._head)
         return probabilities.grades.numpy(), probabilities.ungradable.numpy()
 
     def predict_batches(self, batches: Iterable[PixelBatch]) -> tuple[Floats, Floats, np.ndarray]:
@@ -121,9 +150,14 @@ class LabelPredictor(BundlePredictor):
     """The mean answer about labels or classes; arguments and errors as of `BundlePredictor`."""
 
     def __init__(
-        self, bundles: Sequence[Bundle], *, device: torch.device, engine: EngineName = "auto"
+        self,
+        bundles: Sequence[Bundle],
+        *,
+        device: torch.device,
+        engine: EngineName = "auto",
+        networks: Sequence[nn.Module] = (),
     ) -> None:
-        super().__init__(bundles, device=device, engine=engine)
+        super().__init__(bundles, device=device, engine=engine, networks=networks)
         if self.target_spec.task not in ("multiclass", "multilabel"):
             raise BundleError(
                 f"{bundles[0].folder}: it answers TASK = {self.target_spec.task}: expected labels "
@@ -140,16 +174,20 @@ class LabelPredictor(BundlePredictor):
 
 
 def open_predictor(
-    bundles: Sequence[Bundle], *, device: torch.device
+    bundles: Sequence[Bundle],
+    *,
+    device: torch.device,
+    engine: EngineName = "auto",
+    networks: Sequence[nn.Module] = (),
 ) -> Predictor | LabelPredictor:
-    """The predictor that answers the bundles' task.
+    """The predictor that answers the bundles' task; arguments as of `BundlePredictor`.
 
     Raises:
         BundleError: They don't go together, or their task has no predictor.
     """
-    if bundles and bundles[0].facts.spec.target_spec.task == "csi":
-        return Predictor(bundles, device=device)
-    return LabelPredictor(bundles, device=device)
+    is_csi = bundles and bundles[0].facts.spec.target_spec.task == "csi"
+    kind = Predictor if is_csi else LabelPredictor
+    return kind(bundles, device=device, engine=engine, networks=networks)
 
 
 def channels_last_of(spec: InputSpec) -> torch.memory_format:
@@ -163,9 +201,33 @@ def load_predictor(
     """The bundles of some folders as one predictor of six zones.
 
     Raises:
-        BundleError: A bundle can't be loaded, or they don't go together.
+        BundleError: A bundle can't be loaded, they don't go together, or int8 isn't allowed.
+        ConfigError: Int8 is asked for on another device than the CPU.
     """
     return Predictor([load_bundle(folder) for folder in folders], device=device, engine=engine)
+
+
+def _load_networks(
+    bundles: Sequence[Bundle], engine: EngineName, device: torch.device
+) -> Sequence[nn.Module]:
+    kind = INT8_ENGINES.get(engine)
+    if kind is None:
+        return [model for bundle in bundles for model in bundle.models]
+    if device.type != "cpu":
+        raise ConfigError(
+            f"[SCORING] ENGINE = {engine}: int8 runs on the CPU, found {device.type}: set "
+            "[RUNTIME] DEVICE = cpu"
+        )
+    return [network for bundle in bundles for network in load_int8(bundle, kind)]
+
+
+def _hash_of_reports(bundles: Sequence[Bundle], engine: EngineName) -> str:
+    kind = INT8_ENGINES.get(engine)
+    return "+".join(str(read_report(b, kind)["report_sha256"]) for b in bundles) if kind else ""
+
+
+def _engine_version(engine: EngineName) -> str:
+    return version("openvino") if engine == "openvino-int8" else torch.__version__
 
 
 def _zone_head(bundle: Bundle) -> ZoneHead:

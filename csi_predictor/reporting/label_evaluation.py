@@ -33,8 +33,9 @@ def write_label_evaluation(
         predictions: What they are of.
         folder: Made if absent.
         run_facts: Shown in the report in their order; a text of several lines is shown as it is.
-        thumbnails: From an image's file to its pixels, 0 = black to 1 = white: (H, W) or
-            (3, H, W), of a volume (D, H, W); None = the worst cases are shown without pictures.
+        thumbnails: From an image's id (a file may hold them all) to its pixels, 0 = black to 1 =
+            white: (H, W) or (3, H, W), of a volume (D, H, W); None = the worst cases are shown
+            without pictures.
         num_thumbnails: Worst cases in the report.
         is_volume: True = `thumbnails` gives volumes, whose middle slice is shown.
 

@@ -199,8 +199,16 @@ def _roc(axes: Axes, truth: Floats, probs: Floats) -> None:
 def _precision_recall(axes: Axes, truth: Floats, probs: Floats) -> None:
     """Steps, as the average precision sums them; dashed: the share of positives."""
     precision, recall, _ = precision_recall_curve(truth, probs)
+    has_found = recall > 0  # before the first positive there is no step
+    steps = precision[has_found]
     axes.axhline(float(truth.mean()), color=chart.MUTED, linewidth=1, linestyle=(0, (4, 3)))
-    axes.step(recall, precision, where="post", color=chart.MODEL, linewidth=1.8)
+    axes.step(
+        np.append(recall[has_found], 0.0),
+        np.append(steps, steps[-1]),
+        where="post",
+        color=chart.MODEL,
+        linewidth=1.8,
+    )
 
 
 _KINDS: dict[str, tuple[_Curve, str, str]] = {

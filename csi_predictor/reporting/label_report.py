@@ -1,7 +1,6 @@
 """`report.html` of labels or classes: one file that can be opened from a USB stick and read."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from csi_predictor.reporting.label_pictures import label_jpeg
 from csi_predictor.reporting.page import page_environment
 from csi_predictor.reporting.thumbnails import data_uri
 
-Thumbnails = Callable[[Path], NDArray[Any]]
+Thumbnails = Callable[[str], NDArray[Any]]
 _MOST_CALLS = 6
 _LABEL_TITLES = {
     "auroc_macro": "AUROC, macro",
@@ -101,7 +100,7 @@ def _case(
 ) -> dict[str, Any]:
     picture = None
     if thumbnails is not None:
-        pixels = thumbnails(predictions.paths[index])
+        pixels = thumbnails(predictions.file_ids[index])
         picture = data_uri(label_jpeg(pixels, is_volume=is_volume), "jpeg")
     calls = [_call(predictions, index, k) for k in _told_of(predictions, index)]
     return {"file_id": predictions.file_ids[index], "picture": picture, "calls": calls}

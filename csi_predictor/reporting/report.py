@@ -5,17 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from csi_predictor.evaluation.evaluate import Evaluation
 from csi_predictor.inference.predictions import Predictions
 from csi_predictor.reporting import wording
 from csi_predictor.reporting.answer import answer_sentences, headline_tiles
+from csi_predictor.reporting.page import page_environment
 from csi_predictor.reporting.thumbnails import data_uri, jpeg_of
 from csi_predictor.specs import ZONES
 
-_TEMPLATES = Path(__file__).with_name("templates")
 _FIGURE_TITLES = {
     "zone_mae": "Zones: error (MAE)",
     "zone_qwk": "Zones: agreement (QWK)",
@@ -57,24 +56,7 @@ def render_report(
         thumbnails: See `write_evaluation`, as the rest.
         num_thumbnails: Worst cases shown.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": wording.number,
-        "percent": wording.percent,
-        "thousands": wording.thousands,
-        "zone_title": wording.zone_title,
-    }
-    environment.globals |= {
-        "interval": wording.interval,
-        "share_interval": wording.share_interval,
-        "counted": wording.counted,
-    }
+    environment = page_environment()
     metrics = evaluation.metrics
     return environment.get_template("report.html.j2").render(
         metrics=metrics,

@@ -23,6 +23,7 @@ from csi_predictor.models.build import build_model
 from csi_predictor.models.staged import StagedModel
 from csi_predictor.runtime import Compute, count_workers
 from csi_predictor.specs import TargetSpec
+from csi_predictor.training.feature_cache import FeatureDataset
 from csi_predictor.training.fine_tuning import FineTuning
 from csi_predictor.training.learner import Learner
 from csi_predictor.training.loop import Figures, Loop, Validate
@@ -238,7 +239,9 @@ def _training_loader(
 ) -> DataLoader[Batch]:
     workers = config.runtime.num_workers
     # on a CPU the network needs the cores itself; prepared pixels come from the cache
-    num_workers = 0 if workers == "auto" and device.type == "cpu" else count_workers(workers)
+    needs_none = workers == "auto" and device.type == "cpu"
+    is_ready = isinstance(dataset, FeatureDataset)  # a worker would compute them all again
+    num_workers = 0 if needs_none or is_ready else count_workers(workers)
     return DataLoader(
         dataset,  # type: ignore[arg-type]  # collate makes a Batch of its samples
         batch_sampler=sampler,

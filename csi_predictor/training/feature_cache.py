@@ -1,6 +1,7 @@
 """A frozen encoder's features, computed once and not in each epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -48,21 +49,27 @@ class FeatureDataset(Dataset[Sample]):
 
     Args:
         rows: The images.
-        features: (N, ...) what the head takes of each.
+        compute_features: Gives (N, ...), what the head takes of each; called when the first row is
+            asked for, so a finished training that is run again computes nothing.
     """
 
-    def __init__(self, rows: Sequence[Row], features: Tensor) -> None:
+    def __init__(self, rows: Sequence[Row], compute_features: Callable[[], Tensor]) -> None:
         self._targets = torch.tensor(
             [(r.targets, r.second_targets) if r.second_targets else r.targets for r in rows]
         )
-        self._features = features
+        self._compute_features = compute_features
+
+    @cached_property
+    def features(self) -> Tensor:
+        """(N, ...) what the head takes of each row."""
+        return self._compute_features()
 
     def __len__(self) -> int:
-        return len(self._features)
+        return len(self._targets)
 
     def __getitem__(self, key: int | tuple[int, ...]) -> Sample:
         index = key[1] if isinstance(key, tuple) else key
-        return Sample(self._features[index], self._targets[index], index)
+        return Sample(self.features[index], self._targets[index], index)
 
 
 @torch.inference_mode()

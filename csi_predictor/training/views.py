@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -79,7 +81,7 @@ def feature_views(
     batch_size: int,
     compute: Compute,
 ) -> Views:
-    """The frozen encoder's features, computed here and now, through the head.
+    """The frozen encoder's features, computed once when they are first asked for, through the head.
 
     Args:
         model: On its device.
@@ -89,19 +91,17 @@ def feature_views(
         batch_size: Images a pass.
         compute: Device and precision.
     """
-    features = [
-        compute_head_input(model, rows, cache, batch_size=batch_size, compute=compute)
-        if rows
-        else None
-        for rows in (train, val)
-    ]
-    if features[0] is None:
-        raise ValueError("no rows to learn from")
-    loader = None
-    if features[1] is not None:
-        loader = DataLoader(
-            FeatureDataset(val, features[1]),
-            batch_size=batch_size,
-            collate_fn=collate,
+    train_set, val_set = (
+        FeatureDataset(
+            rows,
+            partial(compute_head_input, model, rows, cache, batch_size=batch_size, compute=compute),
         )
-    return Views(HeadOnly(model), FeatureDataset(train, features[0]), loader)
+        for rows in (train, val)
+    )
+    loader = DataLoader(
+        val_set,
+        batch_size=batch_size,
+        collate_fn=collate,
+        generator=torch.Generator(),  # the global one belongs to dropout, for the same result
+    )
+    return Views(HeadOnly(model), train_set, loader if val else None)

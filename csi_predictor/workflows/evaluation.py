@@ -7,6 +7,7 @@ import numpy as np
 from loguru import logger
 
 from csi_predictor.config import Config
+from csi_predictor.config.choices import EvaluationSplit
 from csi_predictor.data.cache import PixelStore
 from csi_predictor.data.manifest import Manifest, Row
 from csi_predictor.data.split_file import read_split
@@ -29,6 +30,7 @@ from csi_predictor.workflows.images import (
     read_second_grades,
     takes_volumes,
 )
+from csi_predictor.workflows.quantization import Asked, check_quantizable, quantize
 
 
 def evaluate_bundles(config: Config, compute: Compute, run_dir: Path) -> None:
@@ -38,6 +40,7 @@ def evaluate_bundles(config: Config, compute: Compute, run_dir: Path) -> None:
         ConfigError: No bundle is named, or which rows it has not seen isn't known.
         BundleError: A bundle can't be loaded.
         LabelsError: Something is wrong with table or images.
+        CsiError: QUANTIZE is set and the int8 form doesn't hold.
     """
     section = config.evaluation
     if not section.model:
@@ -47,11 +50,18 @@ def evaluate_bundles(config: Config, compute: Compute, run_dir: Path) -> None:
     check_same_task(config, predictor)
     manifest = load_manifest(config, predictor.target_spec)
     check_same_answers(manifest, predictor)
-    rows = choose_rows(config, manifest)
-    cache = prepare_images(config, rows, predictor.input_spec)
+    rows = choose_rows(config, manifest, section.split)
+    quantizes, calibrates = section.quantize != "none", section.quantize == "openvino"
+    calibration = choose_rows(config, manifest, "val") if calibrates else ()
+    if quantizes:
+        check_quantizable(config, compute.device, calibration)
+    cache = prepare_images(config, (*rows, *calibration), predictor.input_spec)
     check_unseen(config, rows, predictor)
     predictions = predict(config, predictor, rows, cache)
     report(config, predictions, predictor.bundles[0].facts, run_dir, cache=cache, rows=rows)
+    if quantizes:
+        asked = Asked(config, predictor, rows, cache, calibration)
+        quantize(asked, predictions, run_dir)
 
 
 def check_same_task(config: Config, predictor: BundlePredictor) -> None:
@@ -89,22 +99,24 @@ def check_unseen(config: Config, rows: Sequence[Row], predictor: BundlePredictor
     """Hold the rows to be evaluated against what each bundle has learnt from.
 
     Raises:
-        ConfigError: SPLIT = test holds images that one of the bundles has learnt from.
+        ConfigError: SPLIT = test, or any with QUANTIZE, holds images that one of the bundles has
+            learnt from.
     """
     learnt = frozenset[str]().union(*(bundle.facts.learnt_ids for bundle in predictor.bundles))
     count = sum(hash_id(row.file_id) in learnt for row in rows)
     found = f"{count} of the {len(rows)} images were learnt from by {predictor.facts.model_id}"
-    if count and config.evaluation.split == "test":
+    section = config.evaluation
+    if count and (section.split == "test" or section.quantize != "none"):
         raise ConfigError(
-            f"[EVALUATION] SPLIT = test: {found}: evaluate each bundle on its own test split, or "
-            "train them with the same [DATA] SPLIT_FILE"
+            f"[EVALUATION] SPLIT = {section.split}: {found}: evaluate each bundle on its own test "
+            "split, or train them with the same [DATA] SPLIT_FILE"
         )
     if count:
-        logger.warning("SPLIT = {}: {}, so the figures flatter it", config.evaluation.split, found)
+        logger.warning("SPLIT = {}: {}, so the figures flatter it", section.split, found)
 
 
-def choose_rows(config: Config, manifest: Manifest) -> tuple[Row, ...]:
-    """The rows of SPLIT; which they are stands in SPLIT_FILE, else beside the bundle.
+def choose_rows(config: Config, manifest: Manifest, part: EvaluationSplit) -> tuple[Row, ...]:
+    """The rows of a part; which they are stands in SPLIT_FILE, else beside the bundle.
 
     Raises:
         ConfigError: There is no split, or it has folds, each seen by some of the networks.
@@ -112,11 +124,11 @@ def choose_rows(config: Config, manifest: Manifest) -> tuple[Row, ...]:
     section = config.evaluation
     beside = section.model[0].parent / "split.csv"
     path = config.data.split_file or (beside if beside.is_file() else None)
-    if section.split == "all":
+    if part == "all":
         return manifest.rows
     if path is None:
         raise ConfigError(
-            f"[EVALUATION] SPLIT = {section.split}: {beside} isn't there: expected [DATA] "
+            f"[EVALUATION] SPLIT = {part}: {beside} isn't there: expected [DATA] "
             "SPLIT_FILE with the split of the training, or SPLIT = all for images that the model "
             "has never seen"
         )
@@ -124,11 +136,11 @@ def choose_rows(config: Config, manifest: Manifest) -> tuple[Row, ...]:
     splits = read_split(path, manifest.rows, excluded_file_ids=excluded)
     if len(splits) > 1:
         raise ConfigError(
-            f"[EVALUATION] SPLIT = {section.split}: {path} holds {len(splits)} folds, so every "
+            f"[EVALUATION] SPLIT = {part}: {path} holds {len(splits)} folds, so every "
             "image was learnt from by some network of this bundle: see `evaluation/` of its "
             "training, or evaluate other images with SPLIT = all"
         )
-    return manifest.select(getattr(splits[0], section.split))
+    return manifest.select(getattr(splits[0], part))
 
 
 def report(
@@ -189,8 +201,8 @@ def report(
             thumbnails=lambda path: cache.get(by_path[path]),
             num_thumbnails=num_thumbnails,
         )
-        found = zone_headline(evaluation)
-    logger.info("{} on {} images; report: {}", found, len(predictions), folder / "report.html")
+        found = f"{zone_headline(evaluation)} on {len(predictions)} images"
+    logger.info("{}; report: {}", found, folder / "report.html")
     return evaluation
 
 

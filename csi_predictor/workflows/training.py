@@ -60,7 +60,7 @@ def prepare_training(config: Config, run_dir: Path) -> LabelledData:
     check_known(manifest, splits)
     write_split(run_dir / "split.csv", splits, manifest.rows)
     cache = prepare_images(config, manifest.rows, build_input_spec(config))
-    warn_of_equal_images(manifest.rows, splits, cache)
+    warn_of_equal_images(manifest, splits, cache)
     return LabelledData(manifest, splits, cache)
 
 

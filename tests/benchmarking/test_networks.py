@@ -10,7 +10,7 @@ from csi_predictor.benchmarking.networks import build_subject, size_text
 from csi_predictor.benchmarking.plan import NetworkPlan
 from csi_predictor.errors import ConfigError
 from csi_predictor.inference.bundle import load_bundle, save_bundle
-from csi_predictor.inference.predict import zone_logits
+from csi_predictor.inference.predict import run_models
 from csi_predictor.models.create import create_model
 
 CPU = torch.device("cpu")
@@ -82,7 +82,7 @@ def test_a_bundle_is_measured_with_all_its_passes(tmp_path: Path) -> None:
     with torch.inference_mode():
         logits = found.model(pixels)
     bundle = load_bundle(tmp_path)
-    expected = zone_logits(bundle.models, pixels, device=CPU, test_time="mirror")
+    expected = run_models(bundle.models, pixels, device=CPU, test_time="mirror")
     assert logits.shape == (4, 2, 6, 4)
     assert torch.equal(logits, expected)
 

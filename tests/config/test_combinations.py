@@ -44,7 +44,10 @@ def load(folder: Path, text: str) -> Config:
             "[MODEL]\nHEAD = ordinal\n[DATA]\nTASK = multilabel\nLABELS = a, b\n",
             r"HEAD = ordinal: of TASK = multilabel: expected auto, linear, map or projection",
         ),
-        ("[DATA]\nTASK = multiclass\n", r"LABELS: empty: TASK = multiclass needs the answers"),
+        (
+            "[DATA]\nTASK = multiclass\n",
+            r"TASK = multiclass: the embedded images have zones or labels: expected csi or multil",
+        ),
         ("[DATA]\nTASK = multilabel\nLABELS = a, b, a\n", r"LABELS = a, b, a: a name stands there"),
         ("[DATA]\nLABELS = a\n", r"LABELS = a: not read by TASK = csi: leave it empty"),
         ("[DATA]\nVOLUME_SHAPE = 8, 8\n", r"VOLUME_SHAPE = 8, 8: expected three numbers above 0"),
@@ -95,7 +98,8 @@ def test_an_impossible_combination_is_named(tmp_path: Path, text: str, expected:
     [
         "[MODEL]\nMODEL_ARCH = chexnet\n[DATA]\nTASK = multilabel\n",
         "[MODEL]\nMODEL_ARCH = densenet3d\nVARIANT = tiny\n[DATA]\nSOURCE = volumes\n"
-        "TASK = multilabel\nLABELS = a, b\nVOLUME_SHAPE = 32, 48, 40\n",
+        "TASK = multilabel\nLABELS = a, b\nVOLUME_SHAPE = 32, 48, 40\nDATA_DIR = ct\n"
+        "LABELS_CSV = labels.csv\n",
         "[MODEL]\nMODEL_ARCH = LongitudinalMIMModelBig\n[DATA]\nSOURCE = pairs\nTASK = change\n",
         "[MODEL]\nMODEL_ARCH = raddino\nUSE_OFFICIAL_PROCESSOR = true\n",
     ],

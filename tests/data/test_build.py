@@ -104,7 +104,7 @@ def test_equal_pictures_are_warned_of_and_only_ten_listed(
 
     rows = [Row(f"{n}", f"p{n}", Path(f"{n}"), (0.0,) * 6) for n in range(24)]
     cache = PreparedCache("none", tmp_path, InputSpec(size=(4, 4)), prepare=draw)
-    warn_of_equal_images(rows, (Split(tuple(row.file_id for row in rows)),), cache)
+    warn_of_equal_images(Manifest(tuple(rows)), (Split(tuple(row.file_id for row in rows)),), cache)
     assert len(warnings) == 11
     assert "the same picture, in one part, under 2 patients" in warnings[0]
     assert warnings[10] == "... and 2 more groups of the same picture\n"

@@ -55,7 +55,7 @@ def labels() -> LabelPredictions:
     probs = np.clip(0.25 * targets + 0.6 * rng.random((120, 4)), 0, 1).round(2)
     targets[rng.random((120, 4)) < 0.1] = NAN
     patients = tuple(f"p{index // 2}" for index in range(120))
-    return make_labels(targets, probs, patient_ids=patients, thresholds=(0.4, 0.45, 0.5, 0.3))
+    return make_labels(targets, probs, patient_ids=patients, thresholds=(0.3, 0.45, 0.6, 0.2))
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +99,16 @@ def test_two_classes_agree_with_medmnists_evaluator(medmnist, decimals: int) -> 
     found = evaluate_labels(made, rounds=0).metrics
     expected = official(medmnist, made, "binary-class")
     assert (found["auroc_macro"], found["accuracy"]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_of_two_classes_the_areas_are_those_of_the_second() -> None:
+    rng = np.random.default_rng(12)
+    targets = (rng.random(60) < 0.2).astype(float)
+    second = np.clip(0.2 * targets + 0.8 * rng.random(60), 0, 1)
+    made = make_classes(targets, np.stack([1 - second, second], axis=1))
+    found = evaluate_labels(made, rounds=0).metrics
+    assert found["auroc_macro"] == pytest.approx(roc_auc_score(targets, second))
+    assert found["auprc_macro"] == pytest.approx(average_precision_score(targets, second))
 
 
 def test_labels_agree_with_medmnists_evaluator_whatever_the_thresholds(medmnist, labels) -> None:

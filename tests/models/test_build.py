@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 
+from csi_predictor.config import load_config
 from csi_predictor.config.schema import Config
 from csi_predictor.errors import ConfigError
 from csi_predictor.models import (
@@ -13,7 +14,7 @@ from csi_predictor.models import (
     weights,
 )
 from csi_predictor.models.build import build_model_spec
-from csi_predictor.specs import InputSpec
+from csi_predictor.specs import InputSpec, TargetSpec
 
 
 def config(**model: object) -> Config:
@@ -129,3 +130,66 @@ def test_a_linear_head_cant_mask_zones() -> None:
 
 def test_gradient_checkpointing_is_switched_on() -> None:
     assert build_model(config(gradient_checkpointing=True)).backbone.is_checkpointing
+
+
+def labelled(*overrides: str) -> Config:
+    return load_config(None, ["DATA.TASK=multilabel", *overrides], {})
+
+
+VOLUMES = ("DATA.SOURCE=volumes", "DATA.DATA_DIR=.", "DATA.LABELS_CSV=a.csv", "DATA.LABELS=a, b")
+
+
+def test_the_answers_of_a_table_make_the_head() -> None:
+    targets = TargetSpec(task="multiclass", names=("x", "y", "z"), num_classes=3)
+    model = build_model(config(head="linear", image_size=32), targets)
+    assert model.target_spec == targets
+    assert model(torch.zeros(2, 1, 32, 32)).logits.shape == (2, 3)
+    assert build_model_spec(config(), targets).target_spec == targets
+
+
+def test_labels_of_the_ini_are_the_answers_where_no_table_says_more() -> None:
+    spec = build_model_spec(labelled("DATA.LABELS=edema, mass"))
+    assert spec.target_spec == TargetSpec(task="multilabel", names=("edema", "mass"), num_classes=2)
+    with pytest.raises(ConfigError, match=r"\[DATA\] LABELS is empty: TASK = multilabel needs"):
+        build_model_spec(labelled())
+
+
+def test_a_published_set_gives_its_own_labels_and_size() -> None:
+    overrides = ("DATA.TASK=multiclass", "DATA.MEDMNIST_FLAG=pneumoniamnist")
+    source = ("DATA.SOURCE=medmnist", "DATA.DATA_DIR=.", "DATA.MEDMNIST_SIZE=64")
+    spec = build_model_spec(labelled(*overrides, *source, "MODEL.MODEL_ARCH=resnet18"))
+    assert spec.target_spec.names == ("normal", "pneumonia")  # as medmnist 3.0.2 publishes them
+    assert spec.target_spec.task == "multiclass"
+    assert spec.input_spec.size == (64, 64)
+    larger = (*overrides, *source, "MODEL.MODEL_ARCH=resnet18", "MODEL.IMAGE_SIZE=96")
+    assert build_model_spec(labelled(*larger)).input_spec.size == (96, 96)
+
+
+def test_a_published_set_of_volumes_is_a_cube_without_hounsfield_units() -> None:
+    overrides = ("DATA.TASK=multiclass", "DATA.MEDMNIST_FLAG=nodulemnist3d")
+    source = ("DATA.SOURCE=medmnist", "DATA.DATA_DIR=.", "MODEL.MODEL_ARCH=resnet18_3d")
+    spec = build_model_spec(labelled(*overrides, *source)).input_spec
+    assert (spec.size, spec.hu_range, spec.spacing_mm) == ((28, 28, 28), None, None)
+    shaped = labelled(*overrides, *source, "DATA.VOLUME_SHAPE=32, 40, 48")
+    assert build_model_spec(shaped).input_spec.size == (32, 40, 48)
+
+
+def test_keys_of_volumes_reach_the_input() -> None:
+    keys = (
+        "MODEL.MODEL_ARCH=resnet18_3d",
+        "DATA.VOLUME_SHAPE=16, 24, 32",
+        "DATA.SPACING_MM=3, 1.5, 1.5",
+        "DATA.HU_MIN=-160",
+        "DATA.HU_MAX=240",
+    )
+    spec = build_model_spec(labelled(*VOLUMES, *keys)).input_spec
+    assert spec.size == (16, 24, 32)
+    assert spec.hu_range == (-160, 240)
+    assert spec.spacing_mm == (3, 1.5, 1.5)
+    auto = labelled(*VOLUMES, keys[0], "DATA.HU_MIN=auto", "DATA.HU_MAX=auto")
+    assert build_model_spec(auto).input_spec.hu_range is None
+    assert build_model_spec(auto).input_spec.spacing_mm is None
+
+
+def test_a_picture_has_no_hounsfield_units() -> None:
+    assert build_model_spec(labelled("DATA.LABELS=a")).input_spec.hu_range is None

@@ -90,11 +90,11 @@ def test_predictions_of_classes_name_the_true_and_the_given_one(class_case, tmp_
         assert row["normal_true"] == (str(int(true == "normal")) if known else "")
 
 
-def test_pictures_of_the_worst_cases_are_asked_for_by_their_files(class_case, tmp_path) -> None:
-    asked: list[Path] = []
+def test_pictures_of_the_worst_cases_are_asked_for_by_their_ids(class_case, tmp_path) -> None:
+    asked: list[str] = []
 
-    def picture(path: Path) -> np.ndarray:
-        asked.append(path)
+    def picture(file_id: str) -> np.ndarray:
+        asked.append(file_id)
         return np.zeros((4, 8, 8))
 
     write_label_evaluation(
@@ -107,5 +107,5 @@ def test_pictures_of_the_worst_cases_are_asked_for_by_their_files(class_case, tm
         is_volume=True,
     )
     worst = class_case.evaluation.worst[:2]
-    assert asked == [class_case.predictions.paths[index] for index in worst]
+    assert asked == [class_case.predictions.file_ids[index] for index in worst]
     assert (tmp_path / "figures" / "confusion.png").is_file()

@@ -76,7 +76,9 @@ def test_names_and_facts_are_escaped_and_no_patient_is_named(label_case) -> None
 
 
 def test_worst_cases_come_with_pictures_and_their_calls(label_case) -> None:
-    text = render(label_case, thumbnails=lambda path: np.full((3, 30, 20), 0.5), num_thumbnails=5)
+    text = render(
+        label_case, thumbnails=lambda file_id: np.full((3, 30, 20), 0.5), num_thumbnails=5
+    )
     assert text.count("data:image/jpeg;base64,") == 5
     cases = text[text.index("The worst cases") : text.index("All figures")]
     assert 'class="wrong"' in cases
@@ -98,7 +100,7 @@ def test_a_case_lists_what_is_present_or_called_and_marks_what_is_wrong(label_ca
 
 
 def test_a_volume_shows_its_middle_slice_and_says_so(class_case) -> None:
-    text = render(class_case, thumbnails=lambda path: np.full((9, 30, 20), 0.5), is_volume=True)
+    text = render(class_case, thumbnails=lambda file_id: np.full((9, 30, 20), 0.5), is_volume=True)
     assert "the volume’s middle slice" in text
     assert text.count("data:image/jpeg;base64,") == 3
 

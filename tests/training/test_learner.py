@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from loguru import logger
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from csi_predictor.errors import TrainingError
 from csi_predictor.runtime import Compute
 from csi_predictor.training.learner import Learner, LossFunction, NonFiniteLossError
+from csi_predictor.training.mixing import Mixing
 from csi_predictor.training.schedule import Schedule
 
 CPU = Compute(torch.device("cpu"), torch.float32)
@@ -200,3 +202,102 @@ def test_what_a_loss_learns_itself_is_saved_and_goes_on_to_equal_bits() -> None:
     assert torch.equal(fresh_loss.shift, whole_loss.shift)
     for ours, theirs in zip(fresh.model.parameters(), whole.model.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_one_image_that_does_not_fit_is_the_end_of_halving() -> None:
+    learner = make_learner()
+    learner._may_split_batches = True
+    learner.loss = too_large_above(0, learner.loss)
+    before = [parameter.detach().clone() for parameter in learner.model.parameters()]
+    text = r"lower \[TRAINING\] BATCH_SIZE .*MICRO_BATCHING = true .*or lower IMAGE_SIZE"
+    with pytest.raises(TrainingError, match=text):
+        learner.step([make_batch(6)], 0)
+    for one, other in zip(before, learner.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_without_leave_a_step_is_not_halved() -> None:
+    learner = make_learner()
+    learner.loss = too_large_above(2, learner.loss)
+    with pytest.raises(TrainingError, match="MICRO_BATCHING = true"):
+        learner.step([make_batch(6)], 0)
+
+
+def test_halving_is_told_once_and_kept_for_the_next_step() -> None:
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}", level="WARNING")
+    learner = make_learner()
+    learner._may_split_batches = True
+    passes: list[int] = []
+    limited = too_large_above(2, learner.loss)
+
+    def noted(logits: Tensor, targets: Tensor) -> Tensor:
+        passes.append(len(logits))
+        return limited(logits, targets)
+
+    learner.loss = noted
+    learner.step([make_batch(6)], 0)
+    assert passes == [6, 3, 1, 1, 1, 1, 1, 1]
+    passes.clear()
+    learner.step([make_batch(6, seed=1)], 1)
+    assert passes == [1] * 6
+    logger.remove(sink)
+    assert [line.partition(":")[2].partition(";")[0] for line in lines] == [
+        " going on with 3",
+        " going on with 1",
+    ]
+
+
+def test_a_mixed_step_in_halves_is_the_mixed_whole_step() -> None:
+    results = []
+    for largest in (6, 2):
+        learner = make_mixing_learner()
+        learner._may_split_batches = True
+        learner.loss = too_large_above(largest, learner.loss)
+        results.append((learner.step([mixing_batch()], 3), [*learner.model.parameters()]))
+    assert results[0][0] == pytest.approx(results[1][0], abs=1e-6)
+    for one, other in zip(results[0][1], results[1][1], strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_resumed_training_mixes_as_the_whole_one() -> None:
+    whole, part = make_mixing_learner(), make_mixing_learner()
+    for step in range(4):
+        whole.step([mixing_batch(step)], step)
+    for step in range(2):
+        part.step([mixing_batch(step)], step)
+    resumed = make_mixing_learner()
+    resumed.load_state_dict(part.state_dict())
+    for step in range(2, 4):
+        resumed.step([mixing_batch(step)], step)
+    for one, other in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_batches_of_one_step_are_mixed_each_in_its_own_way() -> None:
+    seen: list[Tensor] = []
+    learner = make_mixing_learner()
+    loss = learner.loss
+
+    def noted(logits: Tensor, targets: Tensor) -> Tensor:
+        seen.append(targets)
+        return loss(logits, targets)
+
+    learner.loss = noted
+    learner.step([mixing_batch(), mixing_batch()], 0)
+    assert not torch.equal(*seen)
+
+
+def make_mixing_learner() -> Learner:
+    learner = make_learner()
+    learner.loss = F.binary_cross_entropy_with_logits
+    learner._mixing = Mixing(task="multilabel", mixup_alpha=1.0)
+    learner._seed = 5
+    return learner
+
+
+def mixing_batch(seed: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    pixels = torch.randn(6, 3, generator=generator)
+    targets = (torch.rand(6, 2, generator=generator) < 0.5).float()
+    return Batch(pixels, targets, torch.arange(6))

@@ -18,4 +18,11 @@ class EvaluationSection(Section):
     )
     second_reader_csv: OptionalPath = key(None, "another reader's table; reader agreement is added")
     bootstrap: int = key(1000, "rounds of the confidence intervals, by patient; 0 = none", ge=0)
+    quantize: Annotated[choices.Quantize, Word] = key(
+        "none", "int8 form to measure and keep in the bundle: of linear layers, or of all layers"
+    )
+    quantize_max_drop: float = key(
+        0.01, "int8 is refused if its zone QWK, macro AUROC or accuracy falls by more", ge=0, le=1
+    )
+    quantize_images: int = key(300, "validation images that calibrate QUANTIZE = openvino", ge=1)
     num_thumbnails: int = key(24, "worst cases shown in report.html", ge=0, le=500)

@@ -14,7 +14,9 @@ class ScoringSection(Section):
     model: Paths = key((), "bundle folder; several, comma-separated, are one ensemble")
     input_dir: OptionalPath = key(None, "folder of DICOM, NIfTI, PNG, JPEG or TIFF files")
     output_dir: OptionalPath = key(None, "folder of scores.csv; empty = RUN_DIR")
-    engine: Annotated[choices.Engine, Word] = key("auto", "what runs the network; auto = torch")
+    engine: Annotated[choices.Engine, Word] = key(
+        "auto", "what runs the network; auto = torch; int8 needs a report: [EVALUATION] QUANTIZE"
+    )
     workers: Annotated[choices.Auto | Annotated[int, Field(ge=0)], Word] = key(
         "auto", "processes that read files; auto = CPU cores; 0 = in the main process"
     )

@@ -8,13 +8,13 @@ import hashlib
 import struct
 import zlib
 from dataclasses import dataclass
-from itertools import permutations
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from csi_predictor.data.image import DisplayFacts, Image, SourceFacts
+from csi_predictor.data.readers.orientation import turn_to_lps
 from csi_predictor.data.readers.source import Source
 from csi_predictor.errors import ImageError
 
@@ -28,7 +28,8 @@ _LPS = np.array([-1.0, -1.0, 1.0])
 """Signs that turn NIfTI's axes (right, anterior, superior) into DICOM's."""
 _DOWN = (0, 1, -1)
 """Sign of 'down the picture' along each of LPS: towards the back, towards the feet."""
-_Turned = tuple[NDArray[Any], tuple[int, ...], bool]
+_TURNED = "turned by its affine"
+_Turned = tuple[NDArray[Any], tuple[int, ...], tuple[str, ...]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,7 +64,8 @@ def read_nifti(source: Source) -> Image:
     head or the front are reversed, so that they run down. A picture without a third direction lies
     in the plane of left and front, where down is towards the back: so SimpleITK writes it row by
     row from the top, and dcm2niix from the bottom. A file without orientation codes stays as
-    stored in all. The facts' notes say when something was turned.
+    stored in all. The facts' notes say when something was turned, and how oblique a volume is: it
+    isn't resampled.
 
     NaN and infinite pixels are padding. The NIfTI scale (`scl_slope`) is left to the intensity, as
     DICOM's rescale is.
@@ -79,7 +81,7 @@ def read_nifti(source: Source) -> Image:
     shape = _shape(header, source)
     stored = _stored(content, header, shape, source)
     axes = _axes(header, len(shape))
-    turned, file_axes, is_turned = _turned(stored, axes)
+    turned, file_axes, notes = _turned(stored, axes)
     padding = None
     if stored.dtype.kind == "f" and not np.isfinite(turned).all():
         padding = ~np.isfinite(turned)
@@ -97,7 +99,7 @@ def read_nifti(source: Source) -> Image:
             decoder="csi_predictor nifti",
             rows=turned.shape[-2],
             columns=turned.shape[-1],
-            notes=("turned by its affine",) if is_turned else (),
+            notes=notes,
         ),
     )
 
@@ -221,13 +223,13 @@ def _rotation(header: _Header) -> NDArray[np.float64]:
 
 
 def _turned(stored: NDArray[Any], axes: NDArray[np.float64] | None) -> _Turned:
-    """The pixels in display orientation, the file axis of each axis, and whether they moved."""
+    """The pixels in display orientation, the file axis of each axis, and what was done."""
     kept = [axis for axis, length in enumerate(stored.shape[::-1]) if length > 1]
     is_picture = stored.ndim == 2 or len(kept) == 2
     names = kept if is_picture and stored.ndim == 3 else list(range(stored.ndim))
     pixels = stored.reshape([stored.shape[::-1][axis] for axis in reversed(names)])
     if axes is None:
-        return pixels, tuple(reversed(names)), False
+        return pixels, tuple(reversed(names)), ()
     directions = axes[names]
     return _picture(pixels, names, directions) if is_picture else _volume(pixels, directions)
 
@@ -244,18 +246,14 @@ def _picture(pixels: NDArray[Any], names: list[int], directions: NDArray[np.floa
     is_upside_down = main[1] != 0 and directions[1, main[1]] * _DOWN[main[1]] < 0
     if is_upside_down:
         pixels = pixels[::-1]
-    return pixels, (names[1], names[0]), bool(is_on_its_side or is_mirrored or is_upside_down)
+    is_turned = is_on_its_side or is_mirrored or is_upside_down
+    return pixels, (names[1], names[0]), (_TURNED,) if is_turned else ()
 
 
 def _volume(pixels: NDArray[Any], directions: NDArray[np.float64]) -> _Turned:
-    x, y, z = max(
-        permutations(range(3)),
-        key=lambda order: sum(abs(directions[order[axis], axis]) for axis in range(3)),
-    )
-    reversed_axes = [axis for target, axis in enumerate((x, y, z)) if directions[axis, target] < 0]
-    pixels = np.flip(pixels, tuple(2 - axis for axis in reversed_axes))
-    is_turned = bool(reversed_axes) or (x, y, z) != (0, 1, 2)
-    return pixels.transpose(2 - z, 2 - y, 2 - x), (z, y, x), is_turned
+    turn = turn_to_lps(directions)
+    notes = ((_TURNED,) if turn.is_turning else ()) + turn.notes
+    return turn.apply(pixels), turn.file_axes, notes
 
 
 def _spacing_mm(header: _Header, file_axes: tuple[int, ...]) -> tuple[float, ...] | None:

@@ -10,8 +10,9 @@ import numpy as np
 from csi_predictor.data.readers.series_slices import Slice
 from csi_predictor.errors import ImageError, ReasonCode
 
-_HOUNSFIELD = ("", "HU", "HU_MOD", "US")
-"""Rescale types that stand for Hounsfield units; US is 'unspecified' (PS3.3 C.11.1.1.2)."""
+_HOUNSFIELD = ("", "HU", "HU_MOD")
+_UNSPECIFIED = "US"
+"""Rescale types (PS3.3 C.11.1.1.2); of a map, as of perfusion, the unit is left unspecified too."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,11 @@ class Series:
 def choose_series(slices: Sequence[Slice], *, folder: Path, min_slices: int) -> Series:
     """The one series to read.
 
-    Left out are objects that aren't CT images, localizers, series of other units than Hounsfield's,
-    slices without a place in the patient and series of fewer than `min_slices`. Of what remains the
-    first is taken in this order: axial before others, original and primary before derived, more
-    slices before fewer, thinner before thicker, then by Series Instance UID. The notes say when
-    there was a choice.
+    Left out are objects that aren't CT images, localizers, series of other units than Hounsfield's
+    (an unspecified one counts as such in original images), slices without a place in the patient
+    and series of fewer than `min_slices`. Of what remains the first is taken in this order: axial
+    before others, original and primary before derived, more slices before fewer, thinner before
+    thicker, then by Series Instance UID. The notes say when there was a choice.
 
     Args:
         slices: Of all files.
@@ -104,6 +105,8 @@ def _fault(series: Series, min_slices: int) -> tuple[ReasonCode, str] | None:
         what = "only localizers" if series.num_localizers else "no CT image"
         return "UNSUPPORTED_SOP_CLASS", what
     other = {each.rescale_type for each in series.slices} - set(_HOUNSFIELD)
+    if series.is_original:
+        other.discard(_UNSPECIFIED)
     if other:
         units = ", ".join(sorted(unit[:16] for unit in other))
         return "UNSUPPORTED_SOP_CLASS", f"(0028,1054) Rescale Type = {units}, not HU"

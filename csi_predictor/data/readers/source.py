@@ -91,7 +91,9 @@ def read_content(
                 raise ImageError(
                     path, "TOO_LARGE", f"{status.st_size} bytes: expected at most {limit}"
                 )
-            return head + file.read(limit if prefix_bytes is None else prefix_bytes)
+            # Python takes memory for all that is asked for, before it reads.
+            wanted = status.st_size if prefix_bytes is None else prefix_bytes
+            return head + file.read(wanted)
     except PermissionError as error:
         raise ImageError(path, "NO_PERMISSION", "the file may not be read") from error
     except OSError as error:

@@ -117,6 +117,15 @@ def test_a_volume_is_turned_to_lps_as_simpleitk_turns_it(tmp_path: Path, code: s
         assert image.spacing_mm == pytest.approx(expected.GetSpacing()[::-1])
 
 
+def test_an_oblique_volume_is_turned_to_the_nearest_axes_and_noted(tmp_path: Path) -> None:
+    volume = np.arange(3 * 4 * 5, dtype=np.int16).reshape(3, 4, 5)
+    rotation = SimpleITK.Euler3DTransform((0, 0, 0), 0, 0, 0.25).GetMatrix()
+    image = read_image(_written(tmp_path / "x.nii", volume, rotation))
+    np.testing.assert_array_equal(image.pixels, volume)
+    degrees = np.rad2deg(0.25)
+    assert image.facts.notes == (f"oblique by {degrees:.1f} degrees: turned to the nearest axes",)
+
+
 def test_the_scale_of_the_header_is_handed_on(tmp_path: Path) -> None:
     path = _edited(_written(tmp_path / "x.nii", PICTURE.astype(np.int16)), 112, "2f", 2.5, -7.0)
     image = read_image(path)

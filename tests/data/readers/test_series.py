@@ -329,6 +329,36 @@ def test_an_enhanced_file_with_a_frame_missing_from_its_pixels_is_refused(
     assert refusal(path).reason == "TRUNCATED"
 
 
+PYDICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files" / "dicomdirtests"
+
+
+def test_a_study_of_pydicom_gives_its_axial_series_and_not_its_scouts() -> None:
+    image = read_series(PYDICOM_FILES / "98892001", min_slices=5)
+    slices = [pydicom.dcmread(path) for path in (PYDICOM_FILES / "98892001" / "CT5N").iterdir()]
+    slices.sort(key=lambda each: float(each.SliceLocation))
+    expected = np.stack([pydicom.pixels.apply_rescale(each.pixel_array, each) for each in slices])
+    np.testing.assert_array_equal(image.pixels, expected)
+    assert image.spacing_mm == pytest.approx((2.5, *slices[0].PixelSpacing))
+
+
+def test_a_thinned_out_series_of_pydicom_is_refused() -> None:
+    error = refusal(PYDICOM_FILES / "77654033", min_slices=4)
+    assert error.reason == "TRUNCATED"
+    assert error.detail.startswith("a gap of 202.50 mm from -99.5 to 103.0 mm")
+
+
+def test_large_slices_are_read_whole(write_series: WriteSeries) -> None:
+    large = np.random.default_rng(0).integers(-1000, 1000, (3, 800, 700)).astype(np.int16)
+    assert large[0].nbytes > 1 << 20
+    np.testing.assert_array_equal(read_series(write_series(large), min_slices=3).pixels, large)
+
+
+def test_a_large_enhanced_file_is_read_whole(tmp_path: Path) -> None:
+    large = np.random.default_rng(0).integers(-1000, 1000, (9, 300, 280)).astype(np.int16)
+    image = read_series(enhanced(large, tmp_path / "x"))
+    np.testing.assert_array_equal(image.pixels, large - np.arange(9)[:, None, None])
+
+
 def test_the_real_compressed_series_is_what_simpleitk_reads(shared_data: Path) -> None:
     folder = shared_data / "ct" / "series_upper_abdomen"
     image = read_series(folder)

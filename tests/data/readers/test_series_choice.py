@@ -54,6 +54,12 @@ def test_a_series_is_chosen_by_the_stated_rules(better: list[Slice], worse: list
     assert chosen([*better, *worse]) == chosen([*worse, *better]) == uid
 
 
+def test_an_unspecified_unit_is_hounsfields_in_an_original_image_only() -> None:
+    assert chosen(series("a", rescale_type="US")) == "a"
+    with pytest.raises(ImageError, match="Rescale Type = US, not HU"):
+        chosen(series("a", rescale_type="US", image_type=("DERIVED", "PRIMARY", "PERFUSION")))
+
+
 def test_a_choice_is_noted_and_a_single_series_isnt() -> None:
     both = [*series("a", 12), *series("b", 9, thickness_mm=1.0)]
     assert choose_series(both, folder=FOLDER, min_slices=8).notes == (

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from csi_predictor.inference.engines.logits import BundleLogits, LogitsModel
-from csi_predictor.inference.predict import zone_logits
+from csi_predictor.inference.predict import run_models
 from csi_predictor.models.create import create_model
 
 
@@ -42,7 +42,7 @@ def test_a_bundle_gives_the_same_passes_as_the_predict_loop() -> None:
     members = [create_model("custom1", image_size=32).eval() for _ in range(2)]
     pixels = torch.rand(3, 1, 32, 32)
     for mirror in (False, True):
-        expected = zone_logits(
+        expected = run_models(
             members,
             pixels,
             device=torch.device("cpu"),
