@@ -51,7 +51,8 @@ def measure_probes(
         features: (N, F).
         targets: (N, T), NaN = ungradable or unknown: left out, on both sides.
         spec: What the targets mean.
-        folds: Their measured rows are disjoint.
+        folds: Their measured rows are disjoint. What a fold's training rows can't teach, a label
+            that none or all of them have, isn't measured there.
 
     Returns:
         Of classes `accuracy` and `auroc_macro`, of labels `auroc_macro`, both with `auroc` by
@@ -136,6 +137,8 @@ def _class_scores(
     """(N, K) probabilities; a class that no training row has gets 0."""
 
     def read(known: Values, truth: Floats, asked: Values) -> Floats:
+        if len(np.unique(truth)) < 2:
+            return np.full((len(asked), num_classes), np.nan)
         fitted = linear_classifier().fit(known, truth)
         scores = np.zeros((len(asked), num_classes))
         scores[:, fitted.classes_.astype(np.int64)] = fitted.predict_proba(asked)
@@ -145,10 +148,15 @@ def _class_scores(
 
 
 def _logistic(known: Values, truth: Floats, asked: Values) -> Floats:
+    if len(np.unique(truth)) < 2:
+        return np.full((len(asked), 1), np.nan)
     return np.asarray(linear_classifier().fit(known, truth).predict_proba(asked)[:, 1:])
 
 
 def _ridge(known: Values, truth: Floats, asked: Values) -> Floats:
+    """Of one grade alone it says that grade, as the neighbours do."""
+    if len(np.unique(truth)) < 2:
+        return np.full((len(asked), 1), truth[0])
     return np.asarray(linear_grader().fit(known, truth).predict(asked)[:, None], dtype=np.float64)
 
 
@@ -160,12 +168,12 @@ def _each_column(features: Values, targets: Floats, folds: Sequence[Fold], read:
 def _out_of_fold(
     features: Values, truth: Floats, folds: Sequence[Fold], read: Reader, *, num_scores: int = 1
 ) -> Floats:
-    """(N, S) scores of the measured rows; NaN elsewhere, and where there is nothing to learn."""
+    """(N, S) scores of the measured rows; NaN elsewhere, and where nothing is known to learn."""
     scores = np.full((len(features), num_scores), np.nan)
     for fold in folds:
         train = fold.train[np.isfinite(truth[fold.train])]
         measured = fold.measured[np.isfinite(truth[fold.measured])]
-        if len(measured) and len(np.unique(truth[train])) > 1:
+        if len(measured) and len(train):
             scores[measured] = read(features[train], truth[train], features[measured])
     return scores
 

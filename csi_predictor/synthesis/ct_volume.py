@@ -39,6 +39,7 @@ CONSOLIDATION_HU: Final = (22.0, 55.0)
 NODULE_HU: Final = (10.0, 70.0)
 LARGEST_NODULE_MM: Final = 20.0
 LEAST_PLAIN_NODULE_MM: Final = 14.0
+MOST_NODULES: Final = 9
 THICKEST_FLUID_MM: Final = 46.0
 NOISE_HU: Final = 18.0
 
@@ -144,7 +145,7 @@ def _consolidate(
     """Fill air spaces of one lung, in some cases of both; returns the share filled."""
     filled = np.zeros_like(content)
     value = np.float32(rng.uniform(*CONSOLIDATION_HU))
-    for side in pick_sides(rng, both=0.35):
+    for side in pick_sides(rng, both=0.5):
         share = draw_consolidation(chest.grid, chest.lungs[side], overlap, rng)
         content += share * (value - content)
         bronchi = draw_bronchi(chest, trees, side, rng)
@@ -171,7 +172,7 @@ def _add_nodules(
     content: Array, chest: Chest, aerated: Array, overlap: float, rng: np.random.Generator
 ) -> None:
     low = smallest(6.0, LEAST_PLAIN_NODULE_MM, overlap)
-    for _ in range(int(rng.integers(2, 9))):
+    for _ in range(int(rng.integers(smallest(1.0, 5.0, overlap), MOST_NODULES + 1))):
         nodule = draw_nodule(chest.grid, aerated, (low, LARGEST_NODULE_MM), rng)
         mix(content, nodule, rng.uniform(*NODULE_HU))
 

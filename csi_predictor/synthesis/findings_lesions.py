@@ -8,7 +8,7 @@ from csi_predictor.synthesis.findings_plan import smallest
 from csi_predictor.synthesis.grid import Array, Grid, Solid, span
 from csi_predictor.synthesis.noise import smooth_noise
 
-_LARGEST_LOBAR_MM, _LARGEST_PATCH_MM = 60.0, 32.0
+_LARGEST_LOBAR_MM, _LARGEST_PATCH_MM = 66.0, 36.0
 _PLACES, _SAMPLES = 12, 4
 _EDGE: Final = 0.5
 """Width of the ground glass around a consolidation relative to its radius."""
@@ -17,7 +17,7 @@ _EDGE: Final = 0.5
 def draw_consolidation(grid: Grid, lung: Array, overlap: float, rng: np.random.Generator) -> Array:
     """Share (D, H, W) of the lung in each voxel whose air spaces are filled.
 
-    Half of them fill a part of one lobe and end at the oblique fissure; the others are two to five
+    Half of them fill a part of one lobe and end at the oblique fissure; the others are several
     patches.
 
     Args:
@@ -31,10 +31,10 @@ def draw_consolidation(grid: Grid, lung: Array, overlap: float, rng: np.random.G
     filled = np.zeros(grid.shape, dtype=np.float32)
     is_lobar = rng.random() < 0.5
     if is_lobar:
-        low, high, count = smallest(24.0, 40.0, overlap), _LARGEST_LOBAR_MM, 1
+        low, high, count = smallest(24.0, 46.0, overlap), _LARGEST_LOBAR_MM, 1
     else:
-        low, high = smallest(12.0, 22.0, overlap), _LARGEST_PATCH_MM
-        count = int(rng.integers(2, 6))
+        low, high = smallest(12.0, 26.0, overlap), _LARGEST_PATCH_MM
+        count = int(rng.integers(smallest(1.0, 4.0, overlap), 7))
     for centre in pick_points(grid, lung, count, rng):
         radius = rng.uniform(low, high)
         _fill(filled, grid, centre, radius * np.exp(rng.normal(0, 0.15, 3)), ragged)

@@ -23,7 +23,7 @@ from csi_predictor.models.build import build_model
 from csi_predictor.models.staged import StagedModel
 from csi_predictor.runtime import Compute, count_workers
 from csi_predictor.specs import TargetSpec
-from csi_predictor.training.feature_cache import FeatureDataset
+from csi_predictor.training.feature_cache import FeatureDataset, FeatureMemory
 from csi_predictor.training.fine_tuning import FineTuning
 from csi_predictor.training.learner import Learner
 from csi_predictor.training.loop import Figures, Loop, Validate
@@ -51,6 +51,7 @@ def build_loop(
     cache: PixelStore,
     compute: Compute,
     on_epoch: Callable[[list[Figures]], None],
+    features: FeatureMemory | None = None,
 ) -> Loop:
     """A new model and everything that trains it; seeds nothing, so seed before.
 
@@ -63,6 +64,7 @@ def build_loop(
         cache: Prepared pixels of both.
         compute: Device and precision.
         on_epoch: Told the history after each epoch.
+        features: Of a frozen encoder, shared with other folds and members.
     """
     section = config.training
     model = build_model(config, targets)
@@ -82,7 +84,28 @@ def build_loop(
         seed=place.seed,
         weights=balance_weights(truth, targets.task) if section.sampling == "balanced" else None,
     )
-    views = _build_views(config, place, model, train=train, val=val, cache=cache, compute=compute)
+    augmentation = build_augmentation(config)
+    if isinstance(model, CsiModel) and _may_cache_features(config, augmentation):
+        views = feature_views(
+            model,
+            train=train,
+            val=val,
+            cache=cache,
+            batch_size=section.batch_size,
+            compute=compute,
+            memory=features,
+        )
+    else:
+        views = image_views(
+            model,
+            train=train,
+            val=val,
+            cache=cache,
+            targets=targets,
+            augmentation=augmentation,
+            seed=place.seed,
+            batch_size=section.batch_size,
+        )
     learner = build_learner(
         config,
         model,
@@ -184,34 +207,6 @@ def _build_mixing(config: Config, targets: TargetSpec) -> Mixing | None:
         cutmix_alpha=section.cutmix,
         task=targets.task,
         num_classes=len(targets.names) if targets.task == "multiclass" else 0,
-    )
-
-
-def _build_views(
-    config: Config,
-    place: Place,
-    model: StagedModel,
-    *,
-    train: Sequence[Row],
-    val: Sequence[Row],
-    cache: PixelStore,
-    compute: Compute,
-) -> Views:
-    augmentation = build_augmentation(config)
-    batch_size = config.training.batch_size
-    if isinstance(model, CsiModel) and _may_cache_features(config, augmentation):
-        return feature_views(
-            model, train=train, val=val, cache=cache, batch_size=batch_size, compute=compute
-        )
-    return image_views(
-        model,
-        train=train,
-        val=val,
-        cache=cache,
-        targets=model.target_spec,
-        augmentation=augmentation,
-        seed=place.seed,
-        batch_size=batch_size,
     )
 
 

@@ -1,5 +1,6 @@
 """A frozen encoder's features, computed once and not in each epoch."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -96,3 +97,44 @@ def compute_head_input(
     features = torch.cat(parts).clone()
     logger.info("Features of {} images: {} MiB", len(rows), features.nbytes >> 20)
     return features
+
+
+class FeatureMemory:
+    """Features that the folds and members of one training share, for as long as it runs.
+
+    Folds differ in their rows and members in their heads, but a frozen encoder with published
+    weights is the same in all of them. With another encoder's weights the memory starts anew.
+    """
+
+    def __init__(self) -> None:
+        self._encoder = b""
+        self._known: dict[str, Tensor] = {}
+
+    def compute(
+        self,
+        model: CsiModel,
+        rows: Sequence[Row],
+        cache: PixelStore,
+        *,
+        batch_size: int,
+        compute: Compute,
+    ) -> Tensor:
+        """As `compute_head_input`, for what isn't known yet."""
+        encoder = _hash_encoder(model)
+        if encoder != self._encoder:
+            self._encoder, self._known = encoder, {}
+        new = [row for row in rows if row.file_id not in self._known]
+        if new:
+            found = compute_head_input(model, new, cache, batch_size=batch_size, compute=compute)
+            self._known |= {row.file_id: each for row, each in zip(new, found, strict=True)}
+        return torch.stack([self._known[row.file_id] for row in rows])
+
+
+def _hash_encoder(model: CsiModel) -> bytes:
+    digest = hashlib.sha256()
+    for name, tensor in model.backbone.state_dict().items():
+        digest.update(name.encode())
+        digest.update(
+            tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        )
+    return digest.digest()

@@ -19,7 +19,7 @@ from csi_predictor.models.assemble import CsiModel
 from csi_predictor.models.staged import StagedModel
 from csi_predictor.runtime import Compute
 from csi_predictor.specs import TargetSpec
-from csi_predictor.training.feature_cache import FeatureDataset, HeadOnly, compute_head_input
+from csi_predictor.training.feature_cache import FeatureDataset, FeatureMemory, HeadOnly
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ def feature_views(
     cache: PixelStore,
     batch_size: int,
     compute: Compute,
+    memory: FeatureMemory | None = None,
 ) -> Views:
     """The frozen encoder's features, computed once when they are first asked for, through the head.
 
@@ -90,11 +91,13 @@ def feature_views(
         cache: Prepared pixels of both.
         batch_size: Images a pass.
         compute: Device and precision.
+        memory: Shared with other folds and members; None = this network's own.
     """
+    memory = memory or FeatureMemory()
     train_set, val_set = (
         FeatureDataset(
             rows,
-            partial(compute_head_input, model, rows, cache, batch_size=batch_size, compute=compute),
+            partial(memory.compute, model, rows, cache, batch_size=batch_size, compute=compute),
         )
         for rows in (train, val)
     )

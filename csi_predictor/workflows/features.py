@@ -170,15 +170,16 @@ def _probe(
     config: Config, source: Source, split: Split | None, features: ImageFeatures, run_dir: Path
 ) -> None:
     splits, how = choose_probe_splits(source.manifest.rows, split, seed=config.runtime.seed)
-    position = {file_id: index for index, file_id in enumerate(features.file_ids)}
+    is_known = np.isfinite(features.targets).any(axis=1)
+    position = {features.file_ids[index]: index for index in np.flatnonzero(is_known)}
 
     def index(file_ids: Sequence[str]) -> NDArray[np.int64]:
-        return np.array([position[file_id] for file_id in file_ids], dtype=np.int64)
+        return np.array([position[i] for i in file_ids if i in position], dtype=np.int64)
 
     folds = [Fold(index(each.train), index((*each.val, *each.test))) for each in splits]
     spec = features.target_spec
     figures = measure_probes(features.values, features.targets, spec, folds)
-    measured = [file_id for each in splits for file_id in (*each.val, *each.test)]
+    measured = [features.file_ids[row] for fold in folds for row in fold.measured]
     num_learnt = sum(hash_id(file_id) in source.learnt_ids for file_id in measured)
     facts = {
         "network": source.name,

@@ -36,7 +36,7 @@ from csi_predictor.versions import library_versions
 from csi_predictor.workflows.answers import Answers, predict
 
 CPU = torch.device("cpu")
-_ROUNDS = 15
+_ROUNDS = 9
 _BUDGET_S = 30.0
 
 

@@ -24,6 +24,7 @@ from csi_predictor.reporting.tensorboard import add_tensorboard_events, check_te
 from csi_predictor.reporting.training import plot_training_curves, write_history
 from csi_predictor.runtime import Compute
 from csi_predictor.training.build import STATE_DIR, build_loop, choose_monitor
+from csi_predictor.training.feature_cache import FeatureMemory
 from csi_predictor.training.loop import Figures, Loop
 from csi_predictor.training.run import (
     Place,
@@ -87,8 +88,10 @@ def check_same_data(path: Path, manifest: Manifest, splits: Sequence[Split]) -> 
         (row.file_id, row.patient_id, [str(g) for g in (*row.targets, *row.second_targets)])
         for row in manifest.rows
     ]
-    content = json.dumps([rows, [split.part_of() for split in splits]], sort_keys=True)
-    digest = hashlib.sha256(content.encode()).hexdigest()
+    content: list[object] = [rows, [split.part_of() for split in splits]]
+    if manifest.target_spec.task != "csi":
+        content.append(manifest.target_spec.names)
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     if path.is_file() and path.read_text(encoding="utf-8").strip() != digest:
         raise LabelsError(
             f"{path.parent.parent}: this training began with other labels, images or another "
@@ -121,6 +124,7 @@ def train_all(
     config: Config, data: LabelledData, compute: Compute, run_dir: Path
 ) -> tuple[TrainedNetwork, ...]:
     """Train ENSEMBLE_SIZE networks on every split, writing each one's history as it goes."""
+    features = FeatureMemory()
 
     def start(place: Place, train: Sequence[Row], val: Sequence[Row]) -> Loop:
         return build_loop(
@@ -131,6 +135,7 @@ def train_all(
             val=val,
             cache=data.cache,
             compute=compute,
+            features=features,
             on_epoch=partial(_write_progress, config, place.folder),
         )
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from csi_predictor.data.augment import PROFILES, Augmentation
+from csi_predictor.data.augment_volume import augment_volume
 from csi_predictor.data.batch import Batch, collate
 from csi_predictor.data.cache import PreparedCache
 from csi_predictor.data.dataset import ImageDataset
@@ -133,3 +134,56 @@ def test_two_readers_stand_one_below_the_other_and_are_mirrored_together() -> No
     ]
     expected = [[1, 0, 3, 2, 2, float("nan")], [2, 3, 0, 1, 2, 1]]
     assert np.array_equal(mirrored.targets.numpy(), expected, equal_nan=True)
+
+
+def test_a_row_drawn_again_in_an_epoch_is_changed_in_another_way() -> None:
+    dataset = make_dataset(PROFILES["standard"])
+    first, again = dataset[(3, 5)], dataset[(3, 5, 1)]
+    assert not torch.equal(first.pixels, again.pixels)
+    assert not torch.equal(again.pixels, dataset[(3, 5, 2)].pixels)
+    assert torch.equal(again.pixels, make_dataset(PROFILES["standard"])[(3, 5, 1)].pixels)
+    assert again.index == 5
+    assert torch.equal(make_dataset()[(3, 5, 1)].pixels, make_dataset()[5].pixels)
+
+
+def test_labels_stay_where_they_are_in_a_mirrored_image() -> None:
+    rows = tuple(replace(row, targets=(1.0, 0.0, float("nan"))) for row in ROWS)
+    cache = PreparedCache("none", Path("unused"), SPEC, prepare=draw)
+    mirror = Augmentation(mirror_p=1)
+    dataset = ImageDataset(rows, spec=SPEC, cache=cache, augmentation=mirror, has_sides=False)
+    sample, plain = dataset[1], make_dataset()[1]
+    assert sample.targets[:2].tolist() == [1, 0]
+    assert sample.targets[2].isnan()
+    torch.testing.assert_close(sample.pixels, plain.pixels.flip(-1))
+
+
+def test_a_volume_is_changed_as_a_volume() -> None:
+    spec = InputSpec(size=(6, 8, 10), channels=1, mean=(0.5,), std=(0.5,))
+    cache = PreparedCache("none", Path("unused"), spec, prepare=draw)
+    rows = tuple(replace(row, targets=(1.0, 0.0)) for row in ROWS)
+    for strengths in (Augmentation(mirror_p=1, flip_p=1), PROFILES["standard"]):
+        dataset = ImageDataset(
+            rows, spec=spec, cache=cache, augmentation=strengths, seed=4, has_sides=False
+        )
+        found = dataset[(2, 3)]
+        rng = np.random.default_rng((4, 2, 3))
+        expected = augment_volume(draw(Path("3"), spec).pixels, strengths, rng)
+        torch.testing.assert_close(found.pixels, (torch.from_numpy(expected)[None] - 0.5) / 0.5)
+        assert found.targets.tolist() == [1, 0]
+    mirrored = ImageDataset(rows, spec=spec, cache=cache, augmentation=Augmentation(mirror_p=1))
+    plain = ImageDataset(rows, spec=spec, cache=cache)
+    torch.testing.assert_close(mirrored[3].pixels, plain[3].pixels.flip(-1))
+
+
+def test_colour_is_changed_plane_by_plane_alike_where_geometry_is_concerned() -> None:
+    spec = InputSpec(size=(8, 8), mean=(0.0,) * 3, std=(1.0,) * 3)
+
+    def draw_colour(path: Path, spec: InputSpec) -> Picture:
+        rng = np.random.default_rng(int(path.name))
+        return Picture(rng.random((3, *spec.size), dtype=np.float32))
+
+    cache = PreparedCache("none", Path("unused"), spec, prepare=draw_colour)
+    both_ways = Augmentation(mirror_p=1, flip_p=1)
+    dataset = ImageDataset(ROWS, spec=spec, cache=cache, augmentation=both_ways, has_sides=False)
+    expected = torch.from_numpy(draw_colour(Path("4"), spec).pixels).flip(-1, -2)
+    torch.testing.assert_close(dataset[4].pixels, expected)

@@ -166,3 +166,25 @@ def test_readers_and_intensity_work_without_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_colour_is_normalised_plane_by_plane() -> None:
+    spec = InputSpec(size=(1, 2), mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 2.0))
+    pixels = np.array([[[0.0, 1.0]], [[0.5, 0.25]], [[1.0, 0.5]]], np.float32)  # (3, 1, 2)
+    found = to_tensor(pixels, spec)
+    # (pixel - mean) / std by hand
+    assert found.tolist() == [[[-1.0, 1.0]], [[1.0, 0.0]], [[0.5, 0.25]]]
+    assert found.dtype == torch.float32
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_volume_is_repeated_into_the_channels_and_normalised(channels: int) -> None:
+    mean, std = (0.5, 0.25, 0.0)[:channels], (0.5, 0.25, 2.0)[:channels]
+    spec = InputSpec(size=(2, 1, 2), channels=channels, mean=mean, std=std)
+    pixels = np.array([[[0.0, 0.5]], [[1.0, 0.25]]], np.float32)  # (2, 1, 2)
+    by_hand = [
+        [[[-1.0, 0.0]], [[1.0, -0.5]]],
+        [[[-1.0, 1.0]], [[3.0, 0.0]]],
+        [[[0.0, 0.25]], [[0.5, 0.125]]],
+    ]
+    assert to_tensor(pixels, spec).tolist() == by_hand[:channels]

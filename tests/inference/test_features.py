@@ -40,7 +40,7 @@ def extract(*models: StagedModel) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [("custom1", {"image_size": 64}), ("densenet_tiny_3d", {"volume_shape": (32, 32, 32)})],
+    [("custom1", {"image_size": 64}), ("densenet_tiny_3d", {"image_size": (32, 32, 48)})],
 )
 def test_features_are_those_of_the_network_in_the_rows_order(name: str, size: dict) -> None:
     model = network(0, name, **size)

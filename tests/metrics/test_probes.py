@@ -117,7 +117,9 @@ def test_neighbours_are_near_by_angle_and_not_by_distance() -> None:
     fold = Fold(np.array([0, 2, 3, 4, 5, 6]), np.array([1, 0]))
     assert np.isnan(nearest_means(features, truth, [fold])[1:, 0]).tolist() == [True] * 6
     known = np.nan_to_num(truth)
-    means = nearest_means(features.astype(np.float32), known, [Fold(np.arange(1, 7), np.array([0]))])
+    means = nearest_means(
+        features.astype(np.float32), known, [Fold(np.arange(1, 7), np.array([0]))]
+    )
     # by angle: rows 1 (unknown taken as 0), 5, then 4 and 3 and a row of the other axis
     assert means[0, 0] == pytest.approx(1 / 5)
     assert np.isnan(means[1:]).all()

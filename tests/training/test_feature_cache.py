@@ -1,13 +1,15 @@
 """Training a head on features kept is training it on the images, only faster."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from csi_predictor.config import Config, load_config
 from csi_predictor.data.cache import PreparedCache
@@ -17,7 +19,13 @@ from csi_predictor.models.assemble import CsiModel
 from csi_predictor.models.create import create_model
 from csi_predictor.runtime import Compute
 from csi_predictor.specs import InputSpec, TargetSpec
-from csi_predictor.training.feature_cache import FeatureDataset, HeadOnly, compute_head_input
+from csi_predictor.training import feature_cache
+from csi_predictor.training.feature_cache import (
+    FeatureDataset,
+    FeatureMemory,
+    HeadOnly,
+    compute_head_input,
+)
 from csi_predictor.training.loop import Loop
 from csi_predictor.training.stopping import StopRequest
 from csi_predictor.training.views import feature_views
@@ -276,3 +284,23 @@ def test_without_validation_rows_there_is_no_loader(
     rows = make_rows([[0, 1, 2, 3, 0, 1]])
     views = feature_views(model, train=rows, val=(), cache=cache, batch_size=2, compute=CPU)
     assert views.val is None
+
+
+def test_folds_share_what_one_of_them_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def count(model: object, rows: Sequence[Row], cache: object, **rest: object) -> torch.Tensor:
+        calls.append(len(rows))
+        return torch.arange(len(rows), dtype=torch.float32)[:, None]
+
+    monkeypatch.setattr(feature_cache, "compute_head_input", count)
+    rows = [Row(f"r{i}", "p", Path("x"), (0.0,)) for i in range(5)]
+    model = SimpleNamespace(backbone=nn.Linear(2, 1))
+    memory = FeatureMemory()
+    first = memory.compute(model, rows[:3], None, batch_size=2, compute=CPU)
+    again = memory.compute(model, rows[1:], None, batch_size=2, compute=CPU)
+    assert calls == [3, 2]  # the second fold lacked two of its four
+    assert torch.equal(again[:2], first[1:])
+    nn.init.zeros_(model.backbone.weight)
+    memory.compute(model, rows, None, batch_size=2, compute=CPU)
+    assert calls == [3, 2, 5]  # of another encoder nothing is known

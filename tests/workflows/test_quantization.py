@@ -18,8 +18,8 @@ INI = """\
 [RUNTIME]
 NUM_WORKERS = 0
 [MODEL]
-MODEL_ARCH = vit_tiny_patch16_224
-IMAGE_SIZE = 32
+MODEL_ARCH = custom1
+IMAGE_SIZE = 64
 [DATA]
 CACHE_DIR = cache
 PHANTOM_DIR = phantom
@@ -37,6 +37,7 @@ SIZE = 64
 INPUT_DIR = phantom/images
 WORKERS = 0
 """
+VIT = ("MODEL.MODEL_ARCH=vit_tiny_patch16_224", "MODEL.IMAGE_SIZE=32")
 Run = Callable[..., tuple[int, str]]
 
 
@@ -45,15 +46,18 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("int8")
     (folder / "config.ini").write_text(INI, encoding="utf-8")
     with chdir(folder):
-        assert main(["--mode", "train", "--set", "RUNTIME.RUN_DIR=trained"]) == 0
+        for name, overrides in (("cnn", ()), ("vit", VIT)):
+            run_dir = f"RUNTIME.RUN_DIR={name}"
+            assert main(["--mode", "train", "--set", run_dir, *overrides]) == 0
     return folder
 
 
 @pytest.fixture
 def run(workplace: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    def call(mode: str, name: str, *overrides: str) -> tuple[int, str]:
+    def call(mode: str, name: str, model: str, *overrides: str) -> tuple[int, str]:
         shutil.rmtree(workplace / name, ignore_errors=True)
-        models = ("EVALUATION.MODEL=trained/model", "SCORING.MODEL=trained/model")
+        models = [f"{section}.MODEL={model}/model" for section in ("EVALUATION", "SCORING")]
+        models += VIT if model == "vit" else ()
         with chdir(workplace):
             code = main(["--mode", mode, "--set", f"RUNTIME.RUN_DIR={name}", *models, *overrides])
         return code, capfd.readouterr().err
@@ -61,13 +65,15 @@ def run(workplace: Path, capfd: pytest.CaptureFixture[str]) -> Run:
     return call
 
 
-@pytest.mark.parametrize(("kind", "engine"), [("dynamic", "torch"), ("openvino", "openvino")])
+@pytest.mark.parametrize(
+    ("model", "kind", "engine"), [("vit", "dynamic", "torch"), ("cnn", "openvino", "openvino")]
+)
 def test_a_form_that_holds_is_kept_and_scored_with(
-    run: Run, workplace: Path, kind: str, engine: str
+    run: Run, workplace: Path, model: str, kind: str, engine: str
 ) -> None:
-    code, told = run("score", "none", f"SCORING.ENGINE={engine}-int8")
+    code, told = run("score", "none", model, f"SCORING.ENGINE={engine}-int8")
     assert (code, f"QUANTIZE = {kind} first" in told) == (2, True)
-    code, told = run("evaluate", kind, f"EVALUATION.QUANTIZE={kind}")
+    code, told = run("evaluate", kind, model, f"EVALUATION.QUANTIZE={kind}")
     assert code == 0, told
     record = json.loads((workplace / kind / "quantization.json").read_text(encoding="utf-8"))
     metrics = json.loads((workplace / kind / "metrics.json").read_text(encoding="utf-8"))
@@ -76,11 +82,11 @@ def test_a_form_that_holds_is_kept_and_scored_with(
     assert 0 < record["largest_probability_difference"] < 0.05
     assert record["num_calibration_images"] == (3 if kind == "openvino" else 0)
     assert record["speed"]["int8_ms"] > 0
-    kept = workplace / "trained" / "model" / f"int8-{kind}"
+    kept = workplace / model / "model" / f"int8-{kind}"
     report = json.loads((kept / "quantization.json").read_text(encoding="utf-8"))
     assert record.items() <= report.items()
     assert ((kept / "member0.xml").is_file()) == (kind == "openvino")
-    code, told = run("score", "scored", f"SCORING.ENGINE={engine}-int8")
+    code, told = run("score", "scored", model, f"SCORING.ENGINE={engine}-int8")
     assert code == 0, told
     with (workplace / "scored" / "scores.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -91,8 +97,8 @@ def test_a_form_that_holds_is_kept_and_scored_with(
 def test_a_form_that_falls_too_far_is_refused_and_an_earlier_one_removed(
     run: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run("evaluate", "good", "EVALUATION.QUANTIZE=dynamic")[0] == 0
-    kept = workplace / "trained" / "model" / "int8-dynamic"
+    assert run("evaluate", "good", "vit", "EVALUATION.QUANTIZE=dynamic")[0] == 0
+    kept = workplace / "vit" / "model" / "int8-dynamic"
     assert kept.is_dir()
     real = quantization.compare_int8
 
@@ -101,18 +107,20 @@ def test_a_form_that_falls_too_far_is_refused_and_an_earlier_one_removed(
         return {**found, "fp32": 0.9, "int8": 0.3, "fall": 0.6}
 
     monkeypatch.setattr(quantization, "compare_int8", fallen)
-    code, told = run("evaluate", "bad", "EVALUATION.QUANTIZE=dynamic")
+    code, told = run("evaluate", "bad", "vit", "EVALUATION.QUANTIZE=dynamic")
     assert code == 1
     assert "0.9000 in fp32 and 0.3000 in int8" in told
     assert "a fall of 0.6000: expected a fall of at most QUANTIZE_MAX_DROP = 0.5: no int8" in told
     assert not kept.exists()
     record = json.loads((workplace / "bad" / "quantization.json").read_text(encoding="utf-8"))
     assert record["holds"] is False
-    assert run("score", "none", "SCORING.ENGINE=torch-int8")[0] == 2
+    assert run("score", "none", "vit", "SCORING.ENGINE=torch-int8")[0] == 2
 
 
 def test_int8_is_never_measured_on_what_the_bundle_learnt_from(run: Run) -> None:
-    code, told = run("evaluate", "all", "EVALUATION.QUANTIZE=dynamic", "EVALUATION.SPLIT=all")
+    code, told = run(
+        "evaluate", "all", "vit", "EVALUATION.QUANTIZE=dynamic", "EVALUATION.SPLIT=all"
+    )
     assert code == 2
     assert "images were learnt from by vit_tiny" in told
 
@@ -123,22 +131,22 @@ def test_calibration_images_are_validation_images_alone(
     seen: list[str] = []
 
     def stop(bundle: object, kind: str, folder: Path, *, calibration: object) -> None:
-        seen.extend(row.file_id for row in calibration.dataset._rows)  # type: ignore[attr-defined]
+        seen.extend(row.file_id for row in calibration.dataset.rows)  # type: ignore[attr-defined]
         raise ConfigError("seen enough")
 
     monkeypatch.setattr(quantization, "make_int8", stop)
-    assert run("evaluate", "calibrated", "EVALUATION.QUANTIZE=openvino")[0] == 2
-    with (workplace / "trained" / "split.csv").open(encoding="utf-8", newline="") as file:
+    assert run("evaluate", "calibrated", "vit", "EVALUATION.QUANTIZE=openvino")[0] == 2
+    with (workplace / "vit" / "split.csv").open(encoding="utf-8", newline="") as file:
         parts = {row["FileID"]: row["split"] for row in csv.DictReader(file)}
     assert len(seen) == 3
     assert {parts[name] for name in seen} == {"val"}
 
 
 def test_a_split_without_validation_images_cannot_calibrate(run: Run, workplace: Path) -> None:
-    split = (workplace / "trained" / "split.csv").read_text(encoding="utf-8")
+    split = (workplace / "vit" / "split.csv").read_text(encoding="utf-8")
     (workplace / "noval.csv").write_text(split.replace(",val", ",train"), encoding="utf-8")
     code, told = run(
-        "evaluate", "noval", "EVALUATION.QUANTIZE=openvino", "DATA.SPLIT_FILE=noval.csv"
+        "evaluate", "noval", "vit", "EVALUATION.QUANTIZE=openvino", "DATA.SPLIT_FILE=noval.csv"
     )
     assert code == 2
     assert "the split has no validation images to calibrate with" in told

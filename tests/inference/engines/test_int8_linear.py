@@ -96,7 +96,7 @@ def test_round_rows_uses_the_whole_range_but_minus_128() -> None:
 class OwnLinear(nn.Linear):
     """Computes something else."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # torch's name
+    def forward(self, input: Tensor) -> Tensor:  # torch's name
         return 2 * super().forward(input)
 
 

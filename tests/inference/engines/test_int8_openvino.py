@@ -18,6 +18,8 @@ from csi_predictor.inference.engines.int8_openvino import (
     load_openvino,
     write_int8,
 )
+from csi_predictor.inference.engines.logits import LogitsModel
+from csi_predictor.models.create import create_model
 
 SIZE = (3, 64, 64)
 
@@ -35,6 +37,26 @@ def batches() -> list[One]:
     generator = torch.Generator().manual_seed(8)
     nothing = torch.zeros(1)
     return [One(torch.randn(1, *SIZE, generator=generator), nothing, nothing) for _ in range(6)]
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    """resnet18 in which no block is silent, as untrained ones are: equal weights share a file."""
+    torch.manual_seed(3)
+    model = LogitsModel(create_model("resnet18", num_classes=7, image_size=64))
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+    with torch.no_grad():
+        model.train()(torch.randn(4, *SIZE))
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def expected(network: nn.Module, pixels: Tensor) -> Tensor:
+    with torch.no_grad():
+        logits: Tensor = network(pixels)
+    return logits
 
 
 @pytest.fixture(scope="module")
