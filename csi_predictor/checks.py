@@ -159,10 +159,14 @@ def _sample_problems(rows: "Sequence[Row]", config: Config) -> Iterator[Finding]
 
 def _bundles(config: Config) -> Iterator[Finding]:
     from csi_predictor.inference.bundle import load_bundle
+    from csi_predictor.inference.quantization import INT8_ENGINES, read_report
 
+    kind = INT8_ENGINES.get(config.scoring.engine)
     for folder in dict.fromkeys((*config.evaluation.model, *config.scoring.model)):
         bundle = load_bundle(folder)
         yield False, f"{bundle.facts.model_id} ({bundle.facts.num_members} network(s))"
+        if kind and folder in config.scoring.model:
+            read_report(bundle, kind)
 
 
 def _folders(config: Config) -> Iterator[Finding]:

@@ -36,8 +36,16 @@ def test_a_right_configuration_has_no_problem(capsys: pytest.CaptureFixture[str]
             "MODEL_ARCH = timm/coat_tiny: it ends in 3 feature maps: expected a network of timm",
         ),
         (
-            ("DATA.TASK=multilabel", "DATA.LABELS=edema,effusion"),
-            "[DATA] TASK = multilabel: only `build_model` and --mode benchmark know it",
+            ("MODEL.MODEL_ARCH=LongitudinalMIMModel", "DATA.SOURCE=pairs", "DATA.TASK=change"),
+            "[DATA] SOURCE = pairs: only `build_model` and --mode benchmark know it",
+        ),
+        (
+            ("DATA.TASK=multilabel", "DATA.LABELS=edema,effusion", "MODEL.HEAD=map"),
+            "[MODEL] HEAD = map: the map head of custom1 names no label or class: only",
+        ),
+        (
+            ("DATA.TASK=multilabel", "MODEL.HEAD=projection", "DATA.LABELS=edema"),
+            "[MODEL] HEAD = projection: the projection head of custom1 names no label or class",
         ),
     ],
 )

@@ -98,6 +98,7 @@ def _scan_labels(
         task="multiclass" if data.task == "multiclass" else "multilabel",
         layout=data.labels_layout,
         labels=data.labels if targets is None else targets.names,
+        class_column=data.labels[0] if len(data.labels) == 1 else "",
         separator=_SEPARATORS[data.labels_csv_separator],
         id_column=data.id_column,
         patient_column=data.patient_column,
@@ -197,14 +198,14 @@ def warn_of_equal_images(manifest: Manifest, splits: Sequence[Split], cache: Pix
 
 
 def _draw_or_read(config: Config, manifest: Manifest) -> tuple[Split, ...]:
-    data, seed = config.data, config.runtime.seed
+    data, seed, task = config.data, config.runtime.seed, manifest.target_spec.task
     if manifest.published_split is not None:
         return (manifest.published_split,)
     if data.split_file is not None:
         return read_split(data.split_file, manifest.rows, excluded_file_ids=data.excluded_file_ids)
     if data.folds:
         return folds_by_patient(
-            manifest.rows, folds=data.folds, val_fraction=data.val_fraction, seed=seed
+            manifest.rows, folds=data.folds, val_fraction=data.val_fraction, seed=seed, task=task
         )
     return (
         split_by_patient(
@@ -212,6 +213,7 @@ def _draw_or_read(config: Config, manifest: Manifest) -> tuple[Split, ...]:
             val_fraction=data.val_fraction,
             test_fraction=data.test_fraction,
             seed=seed,
+            task=task,
         ),
     )
 

@@ -49,6 +49,7 @@ def scan_label_table(
     task: LabelTask,
     layout: LayoutName = "plain",
     labels: Sequence[str] = (),
+    class_column: str = "",
     separator: str | None = None,
     id_column: str = "FileID",
     patient_column: str = "PatientID",
@@ -69,6 +70,8 @@ def scan_label_table(
         layout: `plain` or a published one, which has columns of its own and is multilabel.
         labels: Labels or classes in the wanted order; of a published layout some of its own. Empty
             = all that the table has: classes sorted, numbers as numbers.
+        class_column: Of `plain` and `multiclass`: where the class stands, while `labels` names the
+            classes; empty, or a column that isn't there = found as above.
         separator: `;`, `,` or tab; None finds it.
         id_column: Of `plain`: names the image file without its extension.
         patient_column: Of `plain`: names the patient, may be absent.
@@ -85,7 +88,9 @@ def scan_label_table(
     """
     excluded = frozenset(excluded_file_ids)
     if layout == "plain":
-        read = _read_plain(path, task, labels, separator, id_column, patient_column, excluded)
+        read = _read_plain(
+            path, task, labels, class_column, separator, id_column, patient_column, excluded
+        )
     else:
         rules = CellRules(uncertain=uncertain, unmentioned=unmentioned)
         read = _read_published(path, layout, _choose(labels, layout, task), rules, separator)
@@ -129,6 +134,7 @@ def _read_plain(
     path: Path,
     task: LabelTask,
     labels: Sequence[str],
+    class_column: str,
     separator: str | None,
     id_column: str,
     patient_column: str,
@@ -139,8 +145,10 @@ def _read_plain(
     patients = patient_column if text.has_column(patient_column) else None
     keys = KeyColumns(file_id=id_column, patient=patients)
     looked_at = [row for row in text.rows if row[id_column] not in excluded]
-    read_rows = read_plain_labels if task == "multilabel" else read_plain_classes
-    plain = read_rows(text, labels, keys, looked_at)
+    if task == "multilabel":
+        plain = read_plain_labels(text, labels, keys, looked_at)
+    else:
+        plain = read_plain_classes(text, labels, keys, looked_at, class_column=class_column)
     return _Read(
         names=plain.names,
         rows=plain.rows,

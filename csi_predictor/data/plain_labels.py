@@ -72,7 +72,12 @@ def read_plain_labels(
 
 
 def read_plain_classes(
-    table: TextTable, labels: Sequence[str], keys: KeyColumns, looked_at: Sequence[TextRow]
+    table: TextTable,
+    labels: Sequence[str],
+    keys: KeyColumns,
+    looked_at: Sequence[TextRow],
+    *,
+    class_column: str = "",
 ) -> PlainRows:
     """The rows of a table with the name of a class a row, empty for unknown.
 
@@ -84,11 +89,13 @@ def read_plain_classes(
         labels: The classes in their order; empty = those of the table, sorted, numbers as numbers.
         keys: The other columns.
         looked_at: The rows whose classes count.
+        class_column: Taken before all others where the table has it.
 
     Raises:
         LabelsError: Nothing says which column has the classes.
     """
-    column = _find_class_column(table, labels, keys)
+    has_column = bool(class_column) and table.has_column(class_column)
+    column = class_column if has_column else _find_class_column(table, labels, keys)
     is_column_named = len(labels) == 1 and table.has_column(labels[0])
     names = () if is_column_named else tuple(labels)
     problems: list[str] = []

@@ -2,8 +2,9 @@
 
 A part is drawn by patient and stratified on grade: patients in the order of their mean grade form
 small blocks, and each block is dealt out so that every part's share of the *images* stays near the
-wanted one. The draw is a SHA-256 of seed and patient, so it is the same on every machine, with
-every library version and in any order of the rows.
+wanted one. Labels and classes are dealt out label by label (`label_split`). The draw is a SHA-256
+of seed and patient, so it is the same on every machine, with every library version and in any order
+of the rows.
 """
 
 import hashlib
@@ -13,9 +14,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from csi_predictor.data.label_split import deal_by_labels
 from csi_predictor.data.manifest import Row
 from csi_predictor.data.table import check_no_problems
 from csi_predictor.errors import LabelsError
+from csi_predictor.specs import Task
 
 PARTS = ("train", "val", "test")
 _LARGEST_BLOCK = 20
@@ -50,7 +53,12 @@ class Split:
 
 
 def split_by_patient(
-    rows: Sequence[Row], *, val_fraction: float, test_fraction: float, seed: int
+    rows: Sequence[Row],
+    *,
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+    task: Task = "csi",
 ) -> Split:
     """A split of all images.
 
@@ -59,6 +67,7 @@ def split_by_patient(
         val_fraction: Share of the images, 0 = none.
         test_fraction: Share of the images, 0 = none; both together below 1.
         seed: Another one gives another draw.
+        task: Whether the targets are grades, labels or classes.
 
     Raises:
         LabelsError: Fewer patients than parts.
@@ -68,14 +77,14 @@ def split_by_patient(
     patients = _group(rows)
     if len(patients) < len(shares):
         raise LabelsError(_too_few(patients, len(shares), "VAL_FRACTION or TEST_FRACTION = 0"))
-    dealt = _deal(patients, shares, f"{seed}")
+    dealt = _deal(patients, shares, f"{seed}", task)
     split = Split(**{part: _file_ids(patients, dealt[part]) for part in shares})
     split.check_disjoint(rows)
     return split
 
 
 def folds_by_patient(
-    rows: Sequence[Row], *, folds: int, val_fraction: float, seed: int
+    rows: Sequence[Row], *, folds: int, val_fraction: float, seed: int, task: Task = "csi"
 ) -> tuple[Split, ...]:
     """One split a fold: the test parts are disjoint and together all images.
 
@@ -84,6 +93,7 @@ def folds_by_patient(
         folds: How many, at least 2.
         val_fraction: Share of *all* images, taken from those that aren't the fold's test part.
         seed: Another one gives another draw.
+        task: Whether the targets are grades, labels or classes.
 
     Raises:
         LabelsError: Fewer patients than folds, or too few or too small a rest to train on.
@@ -92,7 +102,7 @@ def folds_by_patient(
     if len(patients) < folds:
         raise LabelsError(_too_few(patients, folds, f"FOLDS to at most {len(patients)}"))
     names = [str(fold) for fold in range(folds)]
-    dealt = _deal(patients, dict.fromkeys(names, 1 / folds), f"{seed}")
+    dealt = _deal(patients, dict.fromkeys(names, 1 / folds), f"{seed}", task)
     splits = []
     for name in names:
         test = set(_file_ids(patients, dealt[name]))
@@ -101,6 +111,7 @@ def folds_by_patient(
             val_fraction=_share_of_rest(val_fraction, folds),
             test_fraction=0,
             seed=_draw(f"{seed}/{name}", "val") % 2**32,
+            task=task,
         )
         split = Split(rest.train, rest.val, tuple(sorted(test)))
         split.check_disjoint(rows)
@@ -134,9 +145,13 @@ def _too_few(patients: Collection[str], needed: int, remedy: str) -> str:
 
 
 def _deal(
-    patients: Mapping[str, Sequence[Row]], shares: Mapping[str, float], seed: str
+    patients: Mapping[str, Sequence[Row]], shares: Mapping[str, float], seed: str, task: Task
 ) -> dict[str, list[str]]:
     """Part -> its patients; each part with at least one."""
+    if task != "csi":
+        by_label = deal_by_labels(patients, shares, task=task, seed=seed)
+        if all(by_label.values()):
+            return by_label
     dealt: dict[str, list[str]] = {part: [] for part in shares}
     num_dealt = dict.fromkeys(shares, 0)
     num_seen = 0

@@ -51,8 +51,8 @@ def measure_probes(
         features: (N, F).
         targets: (N, T), NaN = ungradable or unknown: left out, on both sides.
         spec: What the targets mean.
-        folds: Their measured rows are disjoint. What a fold's training rows can't teach, a label
-            that none or all of them have, isn't measured there.
+        folds: Their measured rows are disjoint. Where a fold's training rows all have the same
+            answer, logistic regression has nothing to learn and isn't measured.
 
     Returns:
         Of classes `accuracy` and `auroc_macro`, of labels `auroc_macro`, both with `auroc` by

@@ -26,7 +26,7 @@ MOST_PANELS = 6
 MOST_CLASSES = 21
 NUM_COMPONENTS = 50
 PERPLEXITY = 30.0
-"""Both as van der Maaten and Hinton 2008, JMLR 9:2579-2605, section 4.2 and scikit-learn use."""
+"""Both from scikit-learn: what `TSNE`'s documentation advises, and its default."""
 
 _NUM_NEIGHBOURS = 15  # umap-learn's own
 _COLUMNS = 3

@@ -168,6 +168,7 @@ def hash_setup(predictor: ZonePredictor, settings: Settings) -> str:
         "input_spec": predictor.input_spec.to_dict(),
         "zones": predictor.zones,
         "settings": dict(settings),
+        **({"int8_sha256": origin.int8_sha256} if origin.int8_sha256 else {}),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

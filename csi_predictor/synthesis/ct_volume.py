@@ -142,7 +142,7 @@ def _add_dependent_band(content: Array, chest: Chest, rng: np.random.Generator) 
 def _consolidate(
     content: Array, chest: Chest, trees: Thorax, overlap: float, rng: np.random.Generator
 ) -> Array:
-    """Fill air spaces of one lung, in some cases of both; returns the share filled."""
+    """Fill air spaces of one lung, in half of the cases of both; returns the share filled."""
     filled = np.zeros_like(content)
     value = np.float32(rng.uniform(*CONSOLIDATION_HU))
     for side in pick_sides(rng, both=0.5):
@@ -172,7 +172,8 @@ def _add_nodules(
     content: Array, chest: Chest, aerated: Array, overlap: float, rng: np.random.Generator
 ) -> None:
     low = smallest(6.0, LEAST_PLAIN_NODULE_MM, overlap)
-    for _ in range(int(rng.integers(smallest(1.0, 5.0, overlap), MOST_NODULES + 1))):
+    fewest = round(smallest(1.0, 5.0, overlap))
+    for _ in range(int(rng.integers(fewest, MOST_NODULES + 1))):
         nodule = draw_nodule(chest.grid, aerated, (low, LARGEST_NODULE_MM), rng)
         mix(content, nodule, rng.uniform(*NODULE_HU))
 

@@ -14,7 +14,9 @@ _EDGE: Final = 0.5
 """Width of the ground glass around a consolidation relative to its radius."""
 
 
-def draw_consolidation(grid: Grid, lung: Array, overlap: float, rng: np.random.Generator) -> Array:
+def draw_consolidation(
+    grid: Grid, lung: Array, overlap: float, rng: np.random.Generator, *, enlargement: float = 1.0
+) -> Array:
     """Share (D, H, W) of the lung in each voxel whose air spaces are filled.
 
     Half of them fill a part of one lobe and end at the oblique fissure; the others are several
@@ -25,6 +27,7 @@ def draw_consolidation(grid: Grid, lung: Array, overlap: float, rng: np.random.G
         lung: (D, H, W) share of each voxel that is aerated lung of one side.
         overlap: 0 draws large ones only, 1 and more also smaller ones.
         rng: For where and how large.
+        enlargement: Of all lengths.
     """
     ragged = np.float32(0.2) * smooth_noise(grid.shape, (14, 20, 20), rng)
     ragged += np.float32(0.16) * smooth_noise(grid.shape, (32, 46, 46), rng)
@@ -34,9 +37,9 @@ def draw_consolidation(grid: Grid, lung: Array, overlap: float, rng: np.random.G
         low, high, count = smallest(24.0, 46.0, overlap), _LARGEST_LOBAR_MM, 1
     else:
         low, high = smallest(12.0, 26.0, overlap), _LARGEST_PATCH_MM
-        count = int(rng.integers(smallest(1.0, 4.0, overlap), 7))
+        count = int(rng.integers(round(smallest(1.0, 4.0, overlap)), 7))
     for centre in pick_points(grid, lung, count, rng):
-        radius = rng.uniform(low, high)
+        radius = enlargement * rng.uniform(low, high)
         _fill(filled, grid, centre, radius * np.exp(rng.normal(0, 0.15, 3)), ragged)
         if is_lobar:
             filled *= _lobe(grid, centre)

@@ -179,9 +179,10 @@ def _consolidate(
     x = thorax.grid.axis(2)[None, None, :]
     for side in pick_sides(rng, both=0.25):
         lung = aerated * (side * x > 0)
-        filled += lung * draw_consolidation(thorax.grid, lung, overlap, rng)
-    # A fifth of the air stays.
-    volume += filled * np.float32(rng.uniform(0.7, 0.9) * (WATER_PER_MM - LUNG_PER_MM))
+        # What lies before and behind hides more of it than on CT.
+        filled += lung * draw_consolidation(thorax.grid, lung, overlap, rng, enlargement=1.3)
+    # A tenth of the air stays, more or less.
+    volume += filled * np.float32(rng.uniform(0.8, 0.98) * (WATER_PER_MM - LUNG_PER_MM))
     return filled
 
 

@@ -135,7 +135,8 @@ def refuse_what_is_not_read(config: Config) -> None:
     """Stop before anything is read.
 
     Raises:
-        ConfigError: Training and evaluation don't read this source or task.
+        ConfigError: Training and evaluation don't read this source, or can't learn this task or
+            head.
     """
     data = config.data
     if data.source == "pairs":
@@ -147,6 +148,14 @@ def refuse_what_is_not_read(config: Config) -> None:
         raise ConfigError(
             f"[DATA] TASK = {data.task}: only `build_model` and --mode benchmark know it: training "
             "and evaluation expect csi, multiclass or multilabel"
+        )
+    row = find_architecture(config.model.model_arch, config.model.variant)
+    head = row.head if config.model.head == "auto" else config.model.head
+    if head in ("map", "projection"):
+        raise ConfigError(
+            f"[MODEL] HEAD = {config.model.head}: the {head} head of {row.name} names no label or "
+            "class: only `build_model` and --mode benchmark know it: training and evaluation "
+            "expect linear"
         )
 
 

@@ -82,6 +82,21 @@ def test_a_consolidation_stays_in_its_lung_and_grows_with_less_overlap(lung: np.
     assert sizes[1] < 0.8 * sizes[0]
 
 
+def test_an_enlarged_consolidation_fills_more(lung: np.ndarray) -> None:
+    small, large = (
+        np.mean(
+            [
+                draw_consolidation(
+                    GRID, lung, 1.0, np.random.default_rng(seed), enlargement=enlargement
+                ).sum()
+                for seed in range(8)
+            ]
+        )
+        for enlargement in (1.0, 1.4)
+    )
+    assert large > 1.3 * small
+
+
 def test_lobar_consolidations_end_at_the_fissure(lung: np.ndarray) -> None:
     below = np.broadcast_to(
         fissure_distance_mm(GRID.axis(0)[:, None, None], GRID.axis(1)[None, :, None]), GRID.shape

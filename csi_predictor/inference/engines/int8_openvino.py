@@ -2,7 +2,6 @@
 
 import io
 import logging
-import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from importlib import import_module
@@ -16,7 +15,11 @@ from torch import Tensor, nn
 
 from csi_predictor.errors import ConfigError
 from csi_predictor.inference.engines.logits import LogitsModel
-from csi_predictor.inference.engines.openvino_engine import _import_openvino, _settings
+from csi_predictor.inference.engines.openvino_engine import (
+    convert_network,
+    import_openvino,
+    settings_of,
+)
 from csi_predictor.inference.predict import PixelBatch
 
 _WEIGHT_TYPES = ("i8", "u8", "f16", "f32")
@@ -81,10 +84,10 @@ def write_int8(
         RuntimeError: OpenVINO can't convert the network.
     """
     check_nncf()
-    openvino = _import_openvino()  # before nncf, which would wake the telemetry
+    openvino = import_openvino()  # before nncf, which would wake the telemetry
     nncf = import_module("nncf")
     nncf.set_log_level(logging.ERROR)
-    converted = _convert(network, size)
+    converted = convert_network(LogitsModel(network).eval(), torch.zeros(1, *size))
     is_transformer = any(
         operation.get_type_name() == "ScaledDotProductAttention"
         for operation in converted.get_ops()
@@ -106,20 +109,26 @@ def load_openvino(path: Path) -> OpenVinoNetwork:
     Raises:
         RuntimeError: OpenVINO can't read it.
     """
-    core = _import_openvino().Core()
-    return OpenVinoNetwork(core.compile_model(core.read_model(path), "CPU", _settings("fp32")))
+    core = import_openvino().Core()
+    return OpenVinoNetwork(core.compile_model(core.read_model(path), "CPU", settings_of("fp32")))
 
 
 def convert_fp32(network: nn.Module, *, size: Sequence[int]) -> OpenVinoNetwork:
     """The network in OpenVINO as it is, to hold the speed of int8 against."""
-    core = _import_openvino().Core()
-    return OpenVinoNetwork(core.compile_model(_convert(network, size), "CPU", _settings("fp32")))
+    core = import_openvino().Core()
+    return OpenVinoNetwork(
+        core.compile_model(
+            convert_network(LogitsModel(network).eval(), torch.zeros(1, *size)),
+            "CPU",
+            settings_of("fp32"),
+        )
+    )
 
 
 def count_weights(path: Path) -> tuple[int, int]:
     """How many weights of a written network are int8, and how many there are."""
     counts = dict.fromkeys(_WEIGHT_TYPES, 0)
-    for operation in _import_openvino().Core().read_model(path).get_ops():
+    for operation in import_openvino().Core().read_model(path).get_ops():
         kind = operation.get_element_type().to_string() if _is_constant(operation) else ""
         if kind in counts:
             counts[kind] += int(np.prod(list(operation.get_output_shape(0)), dtype=np.int64))
@@ -132,16 +141,3 @@ def _is_constant(operation: Any) -> bool:
 
 def _pixels_of(batch: PixelBatch) -> Any:
     return batch.pixels.numpy()
-
-
-def _convert(network: nn.Module, size: Sequence[int]) -> Any:
-    example = torch.zeros(1, *size)
-    with warnings.catch_warnings():
-        # as in `openvino_engine.prepare_openvino`: it traces, for this one shape
-        warnings.simplefilter("ignore", FutureWarning)
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
-        model = LogitsModel(network).eval()
-        converted = _import_openvino().convert_model(model, example_input=example)
-    converted.reshape(list(example.shape))
-    return converted

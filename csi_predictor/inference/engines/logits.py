@@ -29,7 +29,7 @@ class LogitsModel(nn.Module):
 
 
 class BundleLogits(nn.Module):
-    """Every pass that a bundle makes over a picture, as `inference.predict.zone_logits`.
+    """Every pass that a bundle makes over a picture, as `inference.predict.run_models`.
 
     Args:
         members: Its networks.

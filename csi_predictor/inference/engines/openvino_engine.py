@@ -28,16 +28,9 @@ def prepare_openvino(model: nn.Module, example: Tensor, precision: Precision = "
     """
     if example.device.type != "cpu":
         raise CsiError(f"OpenVINO runs on the CPU here: found DEVICE = {example.device}")
-    openvino = _import_openvino()
-    with warnings.catch_warnings():
-        # It converts by tracing, which torch calls deprecated; and a trace warns of each size that
-        # it takes for a constant, which is right here: only one shape will come.
-        warnings.simplefilter("ignore", FutureWarning)
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
-        converted = openvino.convert_model(model, example_input=example)
-    converted.reshape(list(example.shape))
-    compiled = openvino.Core().compile_model(converted, "CPU", _settings(precision))
+    openvino = import_openvino()
+    converted = convert_network(model, example)
+    compiled = openvino.Core().compile_model(converted, "CPU", settings_of(precision))
     _check_precision(compiled, precision)
     request = compiled.create_infer_request()
 
@@ -49,7 +42,24 @@ def prepare_openvino(model: nn.Module, example: Tensor, precision: Precision = "
     return run
 
 
-def _import_openvino() -> Any:
+def convert_network(model: nn.Module, example: Tensor) -> Any:
+    """OpenVINO's model of a network, for the one shape of the example.
+
+    Raises:
+        RuntimeError: OpenVINO can't convert the network.
+    """
+    with warnings.catch_warnings():
+        # It converts by tracing, which torch calls deprecated; and a trace warns of each size that
+        # it takes for a constant, which is right here: only one shape will come.
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
+        converted = import_openvino().convert_model(model, example_input=example)
+    converted.reshape(list(example.shape))
+    return converted
+
+
+def import_openvino() -> Any:
     """OpenVINO without its telemetry.
 
     Importing it would send an event to the maker's analytics service unless a file in the user's
@@ -61,7 +71,8 @@ def _import_openvino() -> Any:
     return import_module("openvino")
 
 
-def _settings(precision: Precision) -> dict[str, Any]:
+def settings_of(precision: Precision) -> dict[str, Any]:
+    """How a model is compiled: for the least time an image, in this precision."""
     return {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "PERFORMANCE_HINT": "LATENCY",
