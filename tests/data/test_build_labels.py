@@ -116,11 +116,6 @@ def test_a_trained_network_gives_the_order_of_the_classes(tmp_path: Path) -> Non
     assert numbers(found).tolist() == [[0], [2]]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=LabelsError,
-    reason="LABELS names the column or the classes, and a trained network's classes replace it",
-)
 def test_a_trained_network_finds_the_class_column_that_the_ini_names(tmp_path: Path) -> None:
     table = write_table(tmp_path, "FileID,age,kind", "a,30,viral", "b,40,normal")
     write_pictures(tmp_path, "a.png", "b.png")

@@ -68,7 +68,7 @@ def test_the_draw_depends_on_the_seed_and_not_on_the_order_of_the_rows() -> None
 def test_no_part_is_left_without_patients(task: str) -> None:
     rows = [row(index, 1.0) for index in range(4)]
     split = split_by_patient(rows, val_fraction=0.05, test_fraction=0.05, seed=0, task=task)
-    assert split.train and split.val and split.test
+    assert all((split.train, split.val, split.test))
 
 
 def test_patients_without_a_label_fill_up_what_lacks() -> None:
