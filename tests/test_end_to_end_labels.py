@@ -313,8 +313,11 @@ def test_a_training_of_volumes_writes_what_the_contract_names(scanned: Path) -> 
     assert spec["spacing_mm"] == [4, 4, 4]
 
 
-def test_evaluating_a_bundle_of_volumes_gives_the_trainings_figures(scanned: Path) -> None:
-    folder = evaluate(scanned, "trained", "evaluated")
+def test_volumes_are_prepared_as_the_bundle_says_not_as_the_ini__weakness_004_01(
+    scanned: Path,
+) -> None:
+    other = ("DATA.HU_MIN=-200", "DATA.HU_MAX=300", "DATA.SPACING_MM=2,2,2")
+    folder = evaluate(scanned, "trained", "evaluated", *other)
     expected = metrics_of(scanned / "trained" / "evaluation")
     found = metrics_of(folder)
     for name in ("n_images", "auroc_macro", "auprc_macro", "f1_macro", "ece", "labels"):

@@ -217,7 +217,9 @@ def test_a_rows_facts_agree_with_each_other(name: str) -> None:
         ("LongitudinalMIMModelBig", "", "longitudinal_mim_big"),
     ],
 )
-def test_a_family_and_its_variant_name_a_row(name: str, variant: str, row: str) -> None:
+def test_a_family_and_its_variant_name_a_row__weaknesses_001_13_and_004_04(
+    name: str, variant: str, row: str
+) -> None:
     assert find_architecture(name, variant).name == row
 
 
@@ -231,7 +233,7 @@ def test_custom1_has_about_a_million_parameters() -> None:
     assert math.isclose(counted, 1_000_000, rel_tol=0.05)
 
 
-def test_an_unknown_name_is_an_error_of_the_config() -> None:
+def test_an_unknown_name_is_an_error_of_the_config__weakness_004_04() -> None:
     with pytest.raises(ConfigError, match=r"\[MODEL\] MODEL_ARCH = resnet51: .* mean resnet50\?"):
         resolve_architecture("resnet51")
 
@@ -239,3 +241,16 @@ def test_an_unknown_name_is_an_error_of_the_config() -> None:
 def test_no_name_is_no_network() -> None:
     with pytest.raises(KeyError, match="expected one of custom1, resnet18"):
         find_architecture("")
+
+
+def test_an_unknown_variant_is_never_a_silent_default__weakness_004_04() -> None:
+    with pytest.raises(ConfigError, match="resnet3d"):
+        resolve_architecture("resnet3d", "19")
+
+
+def test_a_3d_transformers_width_depth_and_patch_are_what_was_asked_for__weakness_004_04() -> None:
+    tiny = create_model("vit_tiny_3d", num_classes=2, image_size=(32, 32, 32), patch_size=16)
+    small = create_model("vit_small_3d", num_classes=2, image_size=(32, 32, 32), patch_size=8)
+    assert (tiny.feature_dim, small.feature_dim) == (192, 384)  # of the published ViTs
+    tokens = [p.shape for name, p in small.named_parameters() if "pos_embed" in name]
+    assert tokens == [(1, 1 + 4**3, 384)]

@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import nn
 
-from csi_predictor.data.manifest import Row
-from csi_predictor.training.run import mean_history, median_grades, plan_places
+from csi_predictor.data.manifest import Manifest, Row
+from csi_predictor.data.split import Split
+from csi_predictor.training.run import mean_history, median_grades, plan_places, train_networks
+from csi_predictor.training.stopping import BestWeights
 
 
 def test_a_single_network_lives_in_the_runs_folder(tmp_path: Path) -> None:
@@ -34,3 +38,35 @@ def test_the_mean_history_goes_as_far_as_the_longest_fold() -> None:
     one = [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 0.5}]
     two = [{"epoch": 1, "loss": 2.0}]
     assert mean_history([one, two]) == [{"epoch": 1, "loss": 1.5}, {"epoch": 2, "loss": 0.5}]
+
+
+class FadingLoop:
+    """Gets worse after its second epoch, and is trained to the fourth all the same."""
+
+    def __init__(self, seed: int) -> None:
+        self.history = [{"epoch": float(epoch)} for epoch in range(1, 5)]
+        self.best = BestWeights("val_loss", 0.0)
+        self._model = nn.Linear(1, 1)
+        self._seed = seed
+
+    def run(self) -> dict[str, torch.Tensor]:
+        for epoch, value in enumerate((0.5, 0.3, 0.4, 0.6), start=1):
+            nn.init.constant_(self._model.weight, 10 * self._seed + epoch)
+            self.best.offer(value, epoch, self._model)
+        assert self.best.weights is not None
+        return self.best.weights
+
+
+def test_each_member_keeps_the_weights_of_its_own_best_epoch__weakness_001_10(
+    tmp_path: Path,
+) -> None:
+    rows = tuple(Row(f"f{i}", f"p{i}", Path(f"{i}"), (0.0,)) for i in range(2))
+    places = plan_places(tmp_path, num_splits=1, ensemble_size=3, seed=7)
+    trained = train_networks(
+        places,
+        [Split(("f0",), ("f1",))],
+        Manifest(rows),
+        build_loop=lambda place, train, val: FadingLoop(place.seed),
+    )
+    assert [float(network.weights["weight"]) for network in trained] == [72, 82, 92]
+    assert [network.best_epoch for network in trained] == [2, 2, 2]
