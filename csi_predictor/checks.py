@@ -78,9 +78,11 @@ def _environment(config: Config) -> Iterator[Finding]:
 def _network(config: Config) -> Iterator[Finding]:
     import torch
 
+    from csi_predictor.losses.build import check_loss
     from csi_predictor.models.build import build_model
 
     model = build_model(config, _targets_or_stand_in(config))
+    check_loss(config, model.target_spec)
     count = sum(parameter.numel() for parameter in model.parameters())
     spec = model.input_spec
     architecture = find_architecture(config.model.model_arch, config.model.variant)

@@ -49,6 +49,19 @@ def build_loss(config: Config, targets: TargetSpec, train_targets: NDArray[np.fl
     return _zone_loss(config)
 
 
+def check_loss(config: Config, targets: TargetSpec) -> None:
+    """Hold the keys with one number a label against the labels, before any work starts.
+
+    Raises:
+        ConfigError: FOCAL_ALPHA or POS_WEIGHT has another number of values than labels.
+    """
+    section = config.training
+    if targets.task in ("multiclass", "multilabel"):
+        _one_each("FOCAL_ALPHA", section.focal_alpha, targets.names)
+        if isinstance(section.pos_weight, tuple):
+            _one_each("POS_WEIGHT", section.pos_weight, targets.names)
+
+
 def _zone_loss(config: Config) -> Loss:
     head, section = config.model.zone_head, config.training
     name = _NATURAL[head] if section.loss == "auto" else section.loss

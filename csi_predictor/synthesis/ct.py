@@ -64,9 +64,9 @@ def write_ct_volumes(
         seed: Of the whole set.
         workers: Processes; 0 or 1 draws in this one.
         noise: Strength of the quantum noise; 1 is a usual scan, 0 none.
-        overlap: How near findings come to what is no finding: 0 is plain (five nodules or
-            more, from 14 mm; effusions from 22 mm; hearts 0.045 away from a ratio of 0.5), 1 and
-            more is subtler.
+        overlap: How near findings come to what is no finding: 0 is plain (eight nodules or more,
+            from 14 mm; effusions from 22 mm; hearts 0.045 away from a ratio of 0.5), 1 and more is
+            subtler.
 
     Raises:
         ValueError: An axis of `shape` is shorter than 24 voxels.

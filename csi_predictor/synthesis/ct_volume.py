@@ -39,7 +39,7 @@ CONSOLIDATION_HU: Final = (22.0, 55.0)
 NODULE_HU: Final = (10.0, 70.0)
 LARGEST_NODULE_MM: Final = 20.0
 LEAST_PLAIN_NODULE_MM: Final = 14.0
-MOST_NODULES: Final = 9
+MOST_NODULES: Final = 14
 THICKEST_FLUID_MM: Final = 46.0
 NOISE_HU: Final = 18.0
 
@@ -172,7 +172,7 @@ def _add_nodules(
     content: Array, chest: Chest, aerated: Array, overlap: float, rng: np.random.Generator
 ) -> None:
     low = smallest(6.0, LEAST_PLAIN_NODULE_MM, overlap)
-    fewest = round(smallest(1.0, 5.0, overlap))
+    fewest = round(smallest(1.0, 8.0, overlap))
     for _ in range(int(rng.integers(fewest, MOST_NODULES + 1))):
         nodule = draw_nodule(chest.grid, aerated, (low, LARGEST_NODULE_MM), rng)
         mix(content, nodule, rng.uniform(*NODULE_HU))

@@ -10,8 +10,11 @@ from csi_predictor.synthesis.noise import smooth_noise
 
 _LARGEST_LOBAR_MM, _LARGEST_PATCH_MM = 66.0, 36.0
 _PLACES, _SAMPLES = 12, 4
+_HAZE, _HAZE_REACH = np.float32(0.3), 1.8
+"""Air replaced in the ground glass around a consolidation, and its radius relative to that."""
+
 _EDGE: Final = 0.5
-"""Width of the ground glass around a consolidation relative to its radius."""
+"""Width of a consolidation's edge relative to its radius."""
 
 
 def draw_consolidation(
@@ -20,7 +23,7 @@ def draw_consolidation(
     """Share (D, H, W) of the lung in each voxel whose air spaces are filled.
 
     Half of them fill a part of one lobe and end at the oblique fissure; the others are several
-    patches.
+    patches. Uneven ground glass lies around them.
 
     Args:
         grid: Where the lung lies.
@@ -106,6 +109,9 @@ def _fill(filled: Array, grid: Grid, centre: Array, radii_mm: Array, ragged: Arr
     )
     distance += ragged
     np.maximum(filled, np.clip((1.0 - distance) / _EDGE + 0.5, 0.0, 1.0), out=filled)
+    haze = np.clip((_HAZE_REACH - distance) / _EDGE + 0.5, 0.0, 1.0)
+    haze *= _HAZE * np.clip(1.0 + 2.5 * ragged, 0.3, 1.7)
+    np.maximum(filled, haze, out=filled)
 
 
 def _lobe(grid: Grid, centre: Array) -> Array:

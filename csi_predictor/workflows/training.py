@@ -19,6 +19,7 @@ from csi_predictor.errors import LabelsError
 from csi_predictor.files import write_text
 from csi_predictor.inference.bundle import Bundle, load_bundle, save_bundle
 from csi_predictor.inference.predictor import open_predictor
+from csi_predictor.losses.build import check_loss
 from csi_predictor.models.build import build_input_spec, build_model_spec
 from csi_predictor.reporting.tensorboard import add_tensorboard_events, check_tensorboard
 from csi_predictor.reporting.training import plot_training_curves, write_history
@@ -56,6 +57,7 @@ def prepare_training(config: Config, run_dir: Path) -> LabelledData:
         LabelsError: Everything that is wrong with table, split and images.
     """
     manifest = _with_second_reader(config, load_manifest(config))
+    check_loss(config, manifest.target_spec)
     splits = build_splits(config, manifest)
     check_same_data(run_dir / STATE_DIR / "data.sha256", manifest, splits)
     check_known(manifest, splits)

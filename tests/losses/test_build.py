@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from csi_predictor.config.schema import Config
-from csi_predictor.losses.build import build_loss
+from csi_predictor.errors import ConfigError
+from csi_predictor.losses.build import build_loss, check_loss
 from csi_predictor.losses.classification import cross_entropy, focal
 from csi_predictor.losses.ordinal import ordinal
 from csi_predictor.specs import TargetSpec
@@ -43,3 +44,13 @@ def test_focal_takes_gamma_and_alpha(head: str, outputs: int) -> None:
     )
     found = loss_of(head, loss="focal", focal_gamma=1.5, focal_alpha=alpha)
     assert found == expected.item()
+
+
+def test_another_number_of_weights_than_labels_is_refused_before_any_work() -> None:
+    labels = TargetSpec(task="multilabel", names=("a", "b", "c"), num_classes=2)
+    for key, value in (("pos_weight", (2.0, 3.0)), ("focal_alpha", (0.2, 0.3))):
+        config = Config.model_validate({"data": {"task": "multilabel"}, "training": {key: value}})
+        text = rf"{key.upper()} has 2 numbers: expected 1 or 3, one for each of a, b, c"
+        with pytest.raises(ConfigError, match=text):
+            check_loss(config, labels)
+    check_loss(Config.model_validate({"training": {"pos_weight": (2.0,)}}), labels)
