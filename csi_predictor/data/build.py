@@ -118,7 +118,7 @@ def build_medmnist_manifest(config: Config) -> Manifest:
     return Manifest(found.rows, found.target_spec, found.split)
 
 
-def _open_medmnist(config: Config) -> MedMnistSet:
+def _open_medmnist(config: Config, *, is_known: bool = False) -> MedMnistSet:
     data = config.data
     if data.data_dir is None:
         raise AssertionError("the configuration's rules demand DATA_DIR for SOURCE = medmnist")
@@ -129,6 +129,7 @@ def _open_medmnist(config: Config) -> MedMnistSet:
         download=data.medmnist_download,
         offline=config.runtime.offline,
         excluded_file_ids=data.excluded_file_ids,
+        is_known=is_known,
     )
 
 
@@ -181,7 +182,7 @@ def build_cache(config: Config, spec: InputSpec) -> PixelStore:
         LabelsError: The MedMNIST file is missing or damaged.
     """
     if config.data.source == "medmnist":
-        return MedMnistImages(_open_medmnist(config), spec)
+        return MedMnistImages(_open_medmnist(config, is_known=True), spec)
     check_official_processor(spec)
     return PreparedCache(config.data.cache, config.data.cache_dir, spec)
 

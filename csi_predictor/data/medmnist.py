@@ -83,6 +83,7 @@ def read_medmnist(
     download: bool = False,
     offline: bool = False,
     excluded_file_ids: Collection[str] = (),
+    is_known: bool = False,
 ) -> MedMnistSet:
     """The set in a folder's `flag.npz` (28) or `flag_size.npz`, with its structure checked.
 
@@ -97,6 +98,8 @@ def read_medmnist(
         download: Whether to fetch a missing file into the folder.
         offline: Never ask the network, even so.
         excluded_file_ids: Left out.
+        is_known: Whether this run has read it before: it isn't compared with the published file
+            again, and nothing is logged.
 
     Raises:
         ConfigError: There is no such set or size.
@@ -113,13 +116,15 @@ def read_medmnist(
     if not path.is_file():
         _fetch(path, facts, size, is_wanted=download, offline=offline)
     labels = read_labels(path, facts, size)
-    compare_with_published(path, facts, size, labels)
     rows = _make_rows(path, labels)
-    warn_of_unknown_ids(path.name, (row.file_id for row in rows), excluded_file_ids)
+    if not is_known:
+        compare_with_published(path, facts, size, labels)
+        warn_of_unknown_ids(path.name, (row.file_id for row in rows), excluded_file_ids)
     excluded = frozenset(excluded_file_ids)
     rows = tuple(row for row in rows if row.file_id not in excluded)
     found = MedMnistSet(path, facts, size, rows, _published_split(rows))
-    _log(found)
+    if not is_known:
+        _log(found)
     return found
 
 
