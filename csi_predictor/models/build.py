@@ -85,11 +85,12 @@ def _read_spec(config: Config, architecture: Architecture, targets: TargetSpec |
         targets = _read_targets(config, architecture)
     wanted = None if section.head == "auto" else section.head
     head = default_head(architecture, targets.task, wanted)
+    input_spec = _read_input_spec(config, architecture)
     if section.head_hidden != "auto":
         head["head_hidden"] = section.head_hidden
     return ModelSpec(
         architecture=architecture.name,
-        input_spec=_read_input_spec(config, architecture),
+        input_spec=input_spec,
         target_spec=targets,
         **{"zone_focus": section.zone_focus, **head},
         thresholds=section.thresholds,
@@ -100,7 +101,7 @@ def _read_spec(config: Config, architecture: Architecture, targets: TargetSpec |
         dropout_rate=section.dropout_rate,
         drop_path_rate=section.drop_path_rate,
         pooling=section.pooling,
-        stem=_choose_stem(config, architecture),
+        stem=_choose_stem(config, architecture, input_spec),
         map_range=section.change_output,
         patch_size=as_patch(section.patch_size or None, architecture),
     )
@@ -114,13 +115,13 @@ def _read_targets(config: Config, architecture: Architecture) -> TargetSpec:
     return choose_targets(architecture, task=data.task, labels=labels)
 
 
-def _choose_stem(config: Config, architecture: Architecture) -> Stem:
+def _choose_stem(config: Config, architecture: Architecture, input_spec: InputSpec) -> Stem:
     """STEM, with auto decided: published weights fit only the published stem."""
     section = config.model
     if section.stem != "auto":
         return section.stem
     has_weights = section.pretrained or section.weights is not None
-    is_tiny = min(_read_input_spec(config, architecture).size) < SMALLEST_PUBLISHED_STEM
+    is_tiny = min(input_spec.size) < SMALLEST_PUBLISHED_STEM
     return "small" if is_tiny and not has_weights and has_small_stem(architecture) else "published"
 
 
