@@ -76,25 +76,18 @@ def _environment(config: Config) -> Iterator[Finding]:
 
 
 def _network(config: Config) -> Iterator[Finding]:
-    import torch
-
     from csi_predictor.losses.build import check_loss
     from csi_predictor.models.build import build_model
+    from csi_predictor.models.create import check_input_size
 
     model = build_model(config, _targets_or_stand_in(config))
     check_loss(config, model.target_spec)
     count = sum(parameter.numel() for parameter in model.parameters())
     spec = model.input_spec
-    architecture = find_architecture(config.model.model_arch, config.model.variant)
-    name = architecture.name
+    name = model.spec.architecture
     size = "x".join(map(str, spec.size))
     yield False, f"{name}, {count:,} parameters, input {spec.channels}x{size}"
-    image = torch.zeros(1, spec.channels, *spec.size, device="meta")  # where nothing is computed
-    try:
-        model.to("meta").eval()(*[image] * architecture.num_images)
-    except (RuntimeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        yield True, f"{name} can't take {spec.channels}x{size}: {reason}: change the input's size"
+    check_input_size(model.spec)
 
 
 def _targets_or_stand_in(config: Config) -> "TargetSpec | None":

@@ -1,6 +1,7 @@
 """What a model eats and what it must answer: the two records where data and models meet."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -12,6 +13,8 @@ MIRRORED_ZONE_INDEX = (1, 0, 3, 2, 5, 4)
 
 NUM_GRADES = 4
 MAX_GRADE = NUM_GRADES - 1
+
+_SIDES = re.compile(r"(?<![a-z])(left|right)(?![a-z])")
 
 NOT_READ = -1.0
 """Stands in each zone of an image that a second reader hasn't read."""
@@ -46,6 +49,8 @@ class InputSpec:
             resizes and crops in place of `size`, `fit`, `interpolation` and `is_eight_bit`, which
             say the same. A bundle carries it, so no score is made with another preprocessing.
             None = this program resizes.
+        value_range: Values that become 0 and 1 whatever a picture holds, in place of `percentiles`,
+            `voi` and `hu_range`: those of the 8-bit pictures of a published set. None = not fixed.
         hu_range: Of a CT volume: lowest and highest Hounsfield unit, which become 0 and 1, in place
             of `percentiles` and `voi`. None = a picture, or a volume of other units.
         spacing_mm: Of a volume: distance of its voxels along D, H and W, to which it is resampled
@@ -62,6 +67,7 @@ class InputSpec:
     voi: VoiRule = "window"
     is_eight_bit: bool = False
     processor: str | None = None
+    value_range: tuple[float, float] | None = None
     hu_range: tuple[float, float] | None = None
     spacing_mm: tuple[float, ...] | None = None
 
@@ -117,6 +123,11 @@ class TargetSpec:
             for name, value in values.items()
         }
         return cls(**arguments)
+
+
+def names_have_sides(names: Sequence[str]) -> bool:
+    """Whether a label or class says left or right, so that a mirrored image has another answer."""
+    return any(_SIDES.search(name.lower()) for name in names)
 
 
 FITS: tuple[Fit, ...] = get_args(Fit)

@@ -22,7 +22,8 @@ from csi_predictor.data.split import Split, folds_by_patient, split_by_patient
 from csi_predictor.data.split_file import read_split
 from csi_predictor.data.table import check_no_problems
 from csi_predictor.data.volume_files import read_volume_patient_id
-from csi_predictor.specs import InputSpec, TargetSpec
+from csi_predictor.errors import ConfigError
+from csi_predictor.specs import InputSpec, TargetSpec, names_have_sides
 
 _SEPARATORS = {"auto": None, "tab": "\t", ";": ";", ",": ","}
 _SHOWN_DUPLICATES = 10
@@ -153,16 +154,25 @@ def build_splits(config: Config, manifest: Manifest) -> tuple[Split, ...]:
     return splits
 
 
-def build_augmentation(config: Config) -> Augmentation:
+def build_augmentation(config: Config, names: Sequence[str] = ()) -> Augmentation:
     """PROFILE's strengths, each replaced by the key of its name unless that is `auto`.
 
     MIRROR_P = auto is PROFILE's for six zones, whose grades change sides with the image, for
-    MedMNIST and for PROFILE = skin; other labels don't say on which side the heart is.
+    MedMNIST and for PROFILE = skin; other labels don't say on which side the heart is. It is 0
+    where a label or class names a side.
+
+    Args:
+        config: The whole configuration.
+        names: Of the labels or classes.
+
+    Raises:
+        ConfigError: MIRROR_P asks for mirrored images, and a label or class names a side.
     """
     section, data = config.augmentation, config.data
     preset = PROFILES[section.profile]
     may_mirror = data.task == "csi" or data.source == "medmnist" or section.profile == "skin"
-    if not may_mirror:
+    has_sides = data.task != "csi" and names_have_sides(names)
+    if not may_mirror or has_sides:
         preset = replace(preset, mirror_p=0.0)
     strengths: dict[str, Any] = {
         name: type(getattr(preset, name))(value)
@@ -171,7 +181,13 @@ def build_augmentation(config: Config) -> Augmentation:
         and hasattr(preset, name)
         and (value := getattr(section, name)) != "auto"
     }
-    return replace(preset, **strengths)
+    found = replace(preset, **strengths)
+    if has_sides and found.mirror_p > 0:
+        raise ConfigError(
+            f"[AUGMENTATION] MIRROR_P = {found.mirror_p:g}: a mirrored image has its left labels "
+            f"on the right, found {', '.join(names)}: expected 0"
+        )
+    return found
 
 
 def build_cache(config: Config, spec: InputSpec) -> PixelStore:

@@ -26,10 +26,11 @@ from csi_predictor.specs import InputSpec
 Floats = NDArray[np.float32]
 CacheKind = Literal["none", "memory", "disk"]
 _LEFTOVER_S = 3600.0
+_SHOWN_NOTES = 10
 
 
 class HasPixels(Protocol):
-    """What `prepare` returns, as far as the cache cares."""
+    """What `prepare` returns, as far as the cache cares; `facts.notes`, where there, are logged."""
 
     @property
     def pixels(self) -> Floats:
@@ -131,7 +132,9 @@ class PreparedCache:
             self._fill_disk(rows, workers)
         else:
             work = partial(_check_only, spec=self.spec, prepare=self._prepare)
-            _check_all_usable(rows, _run(work, [_Job(row.path) for row in rows], workers))
+            outcomes = _run(work, [_Job(row.path) for row in rows], workers)
+            _check_all_usable(rows, outcomes)
+            _warn_of_notes(rows, outcomes)
 
     def _fill_memory(self, rows: Sequence[Row], workers: int) -> None:
         missing = [_Job(row.path) for row in rows if row.path not in self._pixels]
@@ -139,6 +142,7 @@ class PreparedCache:
         outcomes = _run(work, missing, workers)
         self._pixels |= {each.path: each.pixels for each in outcomes if each.pixels is not None}
         _check_all_usable(rows, outcomes)
+        _warn_of_notes(rows, outcomes)
 
     def _fill_disk(self, rows: Sequence[Row], workers: int) -> None:
         _remove_leftovers(self.folder)
@@ -168,6 +172,7 @@ class PreparedCache:
         if missing:
             index.save()
         _check_all_usable(rows, outcomes)
+        _warn_of_notes(rows, outcomes)
         logger.info(
             "cache: {} images newly prepared, {} were there",
             sum(outcome.is_new for outcome in outcomes),
@@ -191,11 +196,13 @@ class _Outcome:
     pixels: Floats | None = None
     is_new: bool = False
     error: ImageError | None = None
+    notes: tuple[str, ...] = ()
 
 
 def _prepare_for_memory(job: _Job, *, spec: InputSpec, prepare: Prepare) -> _Outcome:
     try:
-        return _Outcome(job.path, pixels=prepare(job.path, spec).pixels)
+        prepared = prepare(job.path, spec)
+        return _Outcome(job.path, pixels=prepared.pixels, notes=_notes_of(prepared))
     except ImageError as error:
         return _Outcome(job.path, error=error)
 
@@ -216,11 +223,14 @@ def _prepare_on_disk(
         content = job.content or hash_content(job.path)
         entry = _entry_path(folder, content)
         is_new = not entry.exists()
+        notes: tuple[str, ...] = ()
         if is_new:
-            write_entry(entry, prepare(job.path, spec).pixels)
+            prepared = prepare(job.path, spec)
+            notes = _notes_of(prepared)
+            write_entry(entry, prepared.pixels)
     except ImageError as error:
         return _Outcome(job.path, error=error)
-    return _Outcome(job.path, content, is_new=is_new)
+    return _Outcome(job.path, content, is_new=is_new, notes=notes)
 
 
 def _run(
@@ -228,6 +238,26 @@ def _run(
 ) -> tuple[_Outcome, ...]:
     ready = map_unordered(work, jobs, workers)
     return tuple(track(ready, "preparing images", len(jobs))) if jobs else ()
+
+
+def _notes_of(prepared: HasPixels) -> tuple[str, ...]:
+    """What was decided in reading and is a reason to look twice; every image has a VOI rule."""
+    notes = getattr(getattr(prepared, "facts", None), "notes", ())
+    return tuple(note for note in notes if not note.startswith("voi: "))
+
+
+def _warn_of_notes(rows: Sequence[Row], outcomes: Sequence[_Outcome]) -> None:
+    """One line a note, with how many images have it and the first one's id."""
+    ids = {row.path: row.file_id for row in rows}
+    found: dict[str, list[Path]] = {}
+    for outcome in outcomes:
+        for note in outcome.notes:
+            found.setdefault(note, []).append(outcome.path)
+    ordered = sorted(found.items(), key=lambda item: -len(item[1]))
+    for note, paths in ordered[:_SHOWN_NOTES]:
+        logger.warning("{} (in {} images, such as {})", note, len(paths), ids.get(paths[0], ""))
+    if len(ordered) > _SHOWN_NOTES:
+        logger.warning("... and {} more kinds of notes", len(ordered) - _SHOWN_NOTES)
 
 
 def _check_all_usable(rows: Sequence[Row], outcomes: Sequence[_Outcome]) -> None:

@@ -22,6 +22,7 @@ _AFTER_PREPARE = frozenset({"channels", "mean", "std"})
 _UNSET: dict[str, Any] = {
     "is_eight_bit": False,
     "processor": None,
+    "value_range": None,
     "hu_range": None,
     "spacing_mm": None,
 }

@@ -92,6 +92,11 @@ def _stretched(
     if not (stored.size if counts is None else counts.any()):
         raise _constant(image, "every pixel is padding")
     modality = _after_modality(stored, image.display)
+    if spec.value_range is not None and stored.min() < stored.max():
+        low, high = spec.value_range
+        shown = np.clip((modality - low) / (high - low), 0.0, 1.0)
+        shown = 1.0 - shown if image.display.is_inverted else shown
+        return shown.astype(np.float32), f"fixed range {low:g} to {high:g}"
     for rule, values in _after_voi(modality, image.display, spec.voi):
         shown = -values if image.display.is_inverted else values
         low, high = percentiles(shown, counts, spec.percentiles)

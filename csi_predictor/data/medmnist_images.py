@@ -17,6 +17,7 @@ from csi_predictor.errors import ConfigError
 from csi_predictor.specs import InputSpec
 
 Floats = NDArray[np.float32]
+_STORED_RANGE = (0.0, 255.0)
 _KINDS = {2: "pictures", 3: "volumes"}
 
 
@@ -33,8 +34,8 @@ class MedMnistImages:
         spec: What the network takes.
 
     Raises:
-        ConfigError: Pictures for a network of volumes or the other way round, or colour for
-            another number of channels than three.
+        ConfigError: Pictures for a network of volumes or the other way round, colour for another
+            number of channels than three, or a network that learnt from another range of values.
     """
 
     kind: CacheKind = "memory"
@@ -80,6 +81,12 @@ def _check(medmnist: MedMnistSet, spec: InputSpec) -> None:
         raise ConfigError(
             f"[DATA] MEDMNIST_FLAG = {facts.flag}: holds {held}, and the network takes {taken}: "
             f"set [MODEL] MODEL_ARCH to a network of {held}"
+        )
+    if spec.value_range != _STORED_RANGE:
+        raise ConfigError(
+            "[DATA] SOURCE = medmnist: its values are 0 to 255, and the network learnt from "
+            "images stretched by their own contrast: evaluate it on images as it learnt from, or "
+            "train it with SOURCE = medmnist"
         )
     if facts.channels == 3 and spec.channels != 3:
         raise ConfigError(

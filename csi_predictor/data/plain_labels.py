@@ -15,6 +15,11 @@ _CLASS_COLUMN = "label"
 _NUMBER = re.compile(r"-?\d+(\.\d*)?")
 _WHOLE = re.compile(r"(-?\d+)\.0*")
 _MOSTLY = 0.5
+_WORDED = frozenset(
+    ("true", "false", "yes", "no", "y", "n", "t", "f", "positive", "negative", "present")
+    + ("absent", "-1", "-1.0")
+)
+"""Cells of a column that is a label in words, in lower case."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +103,9 @@ def read_plain_classes(
     column = class_column if has_column else _find_class_column(table, labels, keys)
     is_column_named = len(labels) == 1 and table.has_column(labels[0])
     names = () if is_column_named else tuple(labels)
-    problems: list[str] = []
     if not names:
         names = _sorted_classes(row[column] for row in looked_at)
-        problems = _class_problems(table, column, names)
+    problems = _class_problems(table, column, names)
     index = {_whole(name): float(position) for position, name in enumerate(names)}
     return PlainRows(
         names=names,
@@ -120,8 +124,9 @@ def _find_label_columns(
     problems = []
     if doubtful:
         problems.append(
-            f"{table.path.name}: {', '.join(doubtful)}: 0 or 1 in some rows, other values in as "
-            "many or more: set [DATA] LABELS to the columns that are labels"
+            f"{table.path.name}: {', '.join(doubtful)}: yes and no in words, or 0 or 1 in some "
+            "rows and other values in as many or more: expected 0 and 1: write them so, or set "
+            "[DATA] LABELS to the columns that are labels"
         )
     elif not labels:
         problems.append(
@@ -149,7 +154,8 @@ def _judge(cells: Iterable[str]) -> str:
     filled = [cell for cell in cells if cell.casefold() not in UNKNOWN]
     num_right = sum(not read_yes_no("", cell)[1] for cell in filled)
     if not num_right:
-        return "other"
+        is_worded = bool(filled) and all(cell.casefold() in _WORDED for cell in filled)
+        return "doubtful" if is_worded else "other"
     return "label" if num_right > _MOSTLY * len(filled) else "doubtful"
 
 

@@ -1,6 +1,7 @@
 """The one way from a CT volume's files to the network's input, in training and inference alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from csi_predictor.specs import InputSpec
 Floats = NDArray[np.float32]
 
 _HEAD_BYTES = 256
+_AIR_HU = -300
+"""Air is -1000, lung about -850, fat -100: every CT of a trunk has voxels below it."""
 
 
 def prepare_volume(
@@ -47,7 +50,8 @@ def prepare_volume(
     """
     _check_spec(spec)
     image = read_volume(path, max_megapixels=max_megapixels)
-    low, high = spec.hu_range or _percentiles(image, spec)
+    low, high = spec.value_range or spec.hu_range or _percentiles(image, spec)
+    notes = tuple(_doubts(image, spec))
     pixels = resample(_planes(image, low, high), volume_taps(image, spec))
     np.clip(pixels, 0.0, 1.0, out=pixels)  # sums of weights may pass 1 in the last bit
     if pixels.min() == pixels.max():
@@ -56,7 +60,29 @@ def prepare_volume(
             "CONSTANT_IMAGE",
             f"all voxels are equal after the range from {low:g} to {high:g}: expected contrast",
         )
-    return Prepared(pixels, image.facts)
+    return Prepared(pixels, replace(image.facts, notes=(*image.facts.notes, *notes)))
+
+
+def _doubts(image: Image, spec: InputSpec) -> Iterator[str]:
+    """What is allowed and seldom meant, for the log."""
+    if spec.hu_range is not None:
+        slope, intercept = image.display.rescale_slope, image.display.rescale_intercept
+        lowest = float(image.pixels.min()) * slope + intercept
+        if lowest > _AIR_HU:
+            yield (
+                f"no voxel below {_AIR_HU} HU, where CT has air: expected Hounsfield units; is the "
+                "rescale missing?"
+            )
+    if spec.spacing_mm is None:
+        return
+    if image.spacing_mm is None:
+        return
+    extent = np.array(image.pixels.shape) * image.spacing_mm
+    shares = extent / (np.array(spec.size) * spec.spacing_mm)
+    if shares.max() > 2:
+        yield "more than half of the volume lies beyond VOLUME_SHAPE at SPACING_MM and is cut off"
+    if shares.min() < 0.5:
+        yield "the volume fills less than half of VOLUME_SHAPE at SPACING_MM; the rest is padding"
 
 
 def read_volume(path: Path, *, max_megapixels: float = MAX_MEGAVOXELS) -> Image:

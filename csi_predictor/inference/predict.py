@@ -71,7 +71,8 @@ def run_models(
     """(M, B, ...) logits of pixels (B, C, ...); `mirror` adds each model's second look.
 
     The mirrored picture shows the patient's left on the other side, so its answers are put back
-    to the zones that they are about; labels and classes have no side.
+    to the zones that they are about; labels and classes that name a side are
+    refused before.
     """
     pixels = pixels.to(device)
     passes = []

@@ -233,7 +233,12 @@ def _engine_version(engine: EngineName) -> str:
 def _zone_head(bundle: Bundle) -> ZoneHead:
     head = bundle.facts.spec.head
     if head not in ("ordinal", "softmax"):
-        raise BundleError(f"{bundle.folder}: its head is {head}: expected one that grades zones")
+        targets = bundle.facts.spec.target_spec
+        raise BundleError(
+            f"{bundle.folder}: it answers {targets.task} ({', '.join(targets.names)}), and --mode "
+            "score grades six zones: expected a bundle of TASK = csi; measure this one with "
+            "--mode evaluate"
+        )
     return head
 
 

@@ -22,6 +22,9 @@ from csi_predictor.models.staged import StagedModel
 from csi_predictor.models.weights import find_pretrained, load_published_weights
 from csi_predictor.specs import InputSpec, TargetSpec
 
+EIGHT_BIT = (0.0, 255.0)
+"""Values of the published MedMNIST pictures, masks and volumes."""
+
 SMALLEST_PUBLISHED_STEM = 64
 """Pixels; below it STEM = auto is small."""
 
@@ -143,7 +146,9 @@ def _read_input_spec(config: Config, architecture: Architecture) -> InputSpec:
         low_percentile=None if data.low_percentile == "auto" else data.low_percentile,
         high_percentile=None if data.high_percentile == "auto" else data.high_percentile,
     )
-    if not is_volume or data.source == "medmnist":
+    if data.source == "medmnist":
+        return replace(spec, value_range=EIGHT_BIT)
+    if not is_volume:
         return spec
     hu_range = None
     if data.hu_min != "auto" and data.hu_max != "auto":

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import nn
 
 from csi_predictor.architectures import Architecture
@@ -124,6 +125,27 @@ def build_model_from_spec(spec: ModelSpec) -> StagedModel:
         masking=_build_masking(spec),
         spec=spec,
     )
+
+
+def check_input_size(spec: ModelSpec) -> None:
+    """Try the size of the input on the meta device, where nothing is computed.
+
+    Raises:
+        ConfigError: The network can't take it.
+    """
+    images = resolve_architecture(spec.architecture).num_images
+    with torch.device("meta"):
+        pixels = torch.zeros(1, spec.input_spec.channels, *spec.input_spec.size)
+    try:
+        model = build_model_from_spec(spec).to("meta").eval()
+        model(*[pixels] * images)
+    except (RuntimeError, ValueError) as error:
+        size = "x".join(map(str, (spec.input_spec.channels, *spec.input_spec.size)))
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"[MODEL] MODEL_ARCH = {spec.architecture} can't take {size}: {reason}: change "
+            "IMAGE_SIZE, or [DATA] VOLUME_SHAPE"
+        ) from error
 
 
 def choose_targets(

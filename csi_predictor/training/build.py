@@ -84,7 +84,7 @@ def build_loop(
         seed=place.seed,
         weights=balance_weights(truth, targets.task) if section.sampling == "balanced" else None,
     )
-    augmentation = build_augmentation(config)
+    augmentation = build_augmentation(config, targets.names if targets.task != "csi" else ())
     if isinstance(model, CsiModel) and _may_cache_features(config, augmentation):
         views = feature_views(
             model,

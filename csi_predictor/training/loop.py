@@ -198,11 +198,23 @@ class Loop:
     def _is_better(self, row: Figures) -> bool:
         if self.validate is None:
             return True
-        epoch = int(row["epoch"])
-        return self.best.offer(row[self.best.monitor], epoch, self.learner.evaluated_model)
+        epoch, value = int(row["epoch"]), row[self.best.monitor]
+        if value != value and not any(r[self.best.monitor] != value for r in self.history[:-1]):
+            self._warn_of_undefined(epoch)
+        return self.best.offer(value, epoch, self.learner.evaluated_model)
+
+    def _warn_of_undefined(self, epoch: int) -> None:
+        logger.warning(
+            "{}epoch {}: {} is undefined on the validation rows, so it chooses no epoch and stops "
+            "nothing: without a defined epoch the last one is kept; set [TRAINING] MONITOR = "
+            "val_loss, or raise [DATA] VAL_FRACTION",
+            self.name,
+            epoch,
+            self.best.monitor,
+        )
 
     def _has_lost_patience(self) -> bool:
-        if self.validate is None or self.patience == 0:
+        if self.validate is None or self.patience == 0 or self.best.value is None:
             return False
         return self.position.epoch - self.best.epoch >= self.patience
 

@@ -48,6 +48,7 @@ def evaluate_bundles(config: Config, compute: Compute, run_dir: Path) -> None:
     bundles = [load_bundle(folder) for folder in section.model]
     predictor = open_predictor(bundles, device=compute.device)
     check_same_task(config, predictor)
+    warn_of_test_time(config, predictor)
     manifest = load_manifest(config, predictor.target_spec)
     check_same_answers(manifest, predictor)
     rows = choose_rows(config, manifest, section.split)
@@ -78,6 +79,17 @@ def check_same_task(config: Config, predictor: BundlePredictor) -> None:
         raise ConfigError(
             f"[MODEL] MODEL_ARCH = {config.model.model_arch}: {model_id} takes "
             f"{'volumes' if is_volume else 'images'}: expected the network of the training"
+        )
+
+
+def warn_of_test_time(config: Config, predictor: BundlePredictor) -> None:
+    """Say when the INI asks for another look than the bundle keeps; the bundle's is taken."""
+    kept = predictor.bundles[0].facts.test_time
+    if config.evaluation.test_time != kept:
+        logger.warning(
+            "[EVALUATION] TEST_TIME = {}: read by a training; this bundle keeps {}",
+            config.evaluation.test_time,
+            kept,
         )
 
 

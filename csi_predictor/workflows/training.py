@@ -8,22 +8,25 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from loguru import logger
 
 from csi_predictor.config import Config, render_ini
-from csi_predictor.data.build import build_splits, warn_of_equal_images
+from csi_predictor.data.build import build_augmentation, build_splits, warn_of_equal_images
 from csi_predictor.data.cache import PixelStore
 from csi_predictor.data.manifest import Manifest, Row, add_second_reader
 from csi_predictor.data.split import Split
 from csi_predictor.data.split_file import write_split
-from csi_predictor.errors import LabelsError
+from csi_predictor.errors import ConfigError, LabelsError
 from csi_predictor.files import write_text
 from csi_predictor.inference.bundle import Bundle, load_bundle, save_bundle
 from csi_predictor.inference.predictor import open_predictor
 from csi_predictor.losses.build import check_loss
 from csi_predictor.models.build import build_input_spec, build_model_spec
+from csi_predictor.models.create import check_input_size
 from csi_predictor.reporting.tensorboard import add_tensorboard_events, check_tensorboard
 from csi_predictor.reporting.training import plot_training_curves, write_history
 from csi_predictor.runtime import Compute
+from csi_predictor.specs import names_have_sides
 from csi_predictor.training.build import STATE_DIR, build_loop, choose_monitor
 from csi_predictor.training.feature_cache import FeatureMemory
 from csi_predictor.training.loop import Figures, Loop
@@ -57,7 +60,7 @@ def prepare_training(config: Config, run_dir: Path) -> LabelledData:
         LabelsError: Everything that is wrong with table, split and images.
     """
     manifest = _with_second_reader(config, load_manifest(config))
-    check_loss(config, manifest.target_spec)
+    check_before_images(config, manifest)
     splits = build_splits(config, manifest)
     check_same_data(run_dir / STATE_DIR / "data.sha256", manifest, splits)
     check_known(manifest, splits)
@@ -101,6 +104,30 @@ def check_same_data(path: Path, manifest: Manifest, splits: Sequence[Split]) -> 
             "RUN_DIR, or [TRAINING] RESUME = never to start anew"
         )
     write_text(path, digest + "\n")
+
+
+def check_before_images(config: Config, manifest: Manifest) -> None:
+    """Refuse what would fail only after every image was prepared; warn of what learns nothing.
+
+    Raises:
+        ConfigError: Keys don't fit the labels, or the network can't take the size of its input.
+    """
+    targets, section = manifest.target_spec, config.training
+    check_loss(config, targets)
+    names = () if targets.task == "csi" else targets.names
+    build_augmentation(config, names)
+    if config.evaluation.test_time == "mirror" and names_have_sides(names):
+        raise ConfigError(
+            "[EVALUATION] TEST_TIME = mirror: a mirrored image has its left labels on the right, "
+            f"found {', '.join(names)}: expected none"
+        )
+    check_input_size(build_model_spec(config, targets))
+    has_weights = config.model.pretrained or config.model.weights is not None
+    if section.fine_tuning == "frozen" and not has_weights:
+        logger.warning(
+            "FINE_TUNING = frozen without PRETRAINED or WEIGHTS: the head learns from features of "
+            "random weights"
+        )
 
 
 def check_known(manifest: Manifest, splits: Sequence[Split]) -> None:
@@ -187,6 +214,7 @@ def keep_model(
         training={
             "num_images": len(data.manifest),
             "num_patients": data.manifest.num_patients,
+            "num_images_learnt_from": len({row.file_id for row in learnt}),
             "source": config.data.source,
             "seed": config.runtime.seed,
             "best_epochs": [part.best_epoch for part in trained],

@@ -22,7 +22,8 @@ class AugmentationSection(Section):
     mirror_p: Share = key(
         "auto",
         "probability of a left-right flip, which swaps the zones; auto = PROFILE's for TASK = csi "
-        "and MedMNIST, 0 for other radiographs and CT, where it would make situs inversus",
+        "and MedMNIST; 0 for other radiographs and CT, where it would make situs inversus, and "
+        "where a label or class says left or right",
     )
     flip_p: Share = key("auto", "probability of an up-down flip; never of volumes")
     rotation_deg: Strength = key("auto", "largest rotation, degrees")

@@ -14,7 +14,9 @@ class EvaluationSection(Section):
         "test", "which rows; all = the whole table, whatever its split"
     )
     test_time: Annotated[choices.TestTime, Word] = key(
-        "none", "mirror = average with the flipped image (zones swapped); kept in the bundle"
+        "none",
+        "of a training, kept in its bundle: mirror = average with the flipped image (zones "
+        "swapped)",
     )
     second_reader_csv: OptionalPath = key(None, "another reader's table; reader agreement is added")
     bootstrap: int = key(1000, "rounds of the confidence intervals, by patient; 0 = none", ge=0)

@@ -28,6 +28,7 @@ _LPS = np.array([-1.0, -1.0, 1.0])
 """Signs that turn NIfTI's axes (right, anterior, superior) into DICOM's."""
 _DOWN = (0, 1, -1)
 """Sign of 'down the picture' along each of LPS: towards the back, towards the feet."""
+_AS_STORED = "no orientation in the file: the volume is taken as it is stored"
 _TURNED = "turned by its affine"
 _Turned = tuple[NDArray[Any], tuple[int, ...], tuple[str, ...]]
 
@@ -229,7 +230,7 @@ def _turned(stored: NDArray[Any], axes: NDArray[np.float64] | None) -> _Turned:
     names = kept if is_picture and stored.ndim == 3 else list(range(stored.ndim))
     pixels = stored.reshape([stored.shape[::-1][axis] for axis in reversed(names)])
     if axes is None:
-        return pixels, tuple(reversed(names)), ()
+        return pixels, tuple(reversed(names)), () if is_picture else (_AS_STORED,)
     directions = axes[names]
     return _picture(pixels, names, directions) if is_picture else _volume(pixels, directions)
 

@@ -68,6 +68,14 @@ def choose_series(slices: Sequence[Slice], *, folder: Path, min_slices: int) -> 
     """
     if not slices:
         raise ImageError(folder, "NOT_DICOM", "no DICOM file: expected the slices of a CT series")
+    num_patients = len({each.patient_id for each in slices})
+    if num_patients > 1:
+        raise ImageError(
+            folder,
+            "BAD_HEADER",
+            f"images of {num_patients} different values of Patient ID: expected one patient a "
+            "folder, or the label may be of another one than the pixels",
+        )
     candidates, faults = [], []
     for series in _grouped(slices):
         fault = _fault(series, min_slices)

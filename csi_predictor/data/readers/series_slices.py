@@ -33,6 +33,7 @@ _OF_THE_FILE = (
     "SOPClassUID",
     "SOPInstanceUID",
     "SeriesInstanceUID",
+    "PatientID",
     "Modality",
     "ImageType",
     "Rows",
@@ -64,6 +65,7 @@ class Slice:
         frame_index: In its file; 0 of a file with one frame.
         is_ct: Its storage class is one of `CT_CLASSES`.
         series_uid: Series Instance UID.
+        patient_id: Never shown.
         image_type: Of the frame, upper case.
         rescale_type: Unit of its values after the rescale.
         size: Rows, columns.
@@ -77,6 +79,7 @@ class Slice:
     frame_index: int = 0
     is_ct: bool = True
     series_uid: str = field(default="", repr=False)
+    patient_id: str = field(default="", repr=False)
     image_type: tuple[str, ...] = ()
     rescale_type: str = ""
     size: tuple[int, int] = (0, 0)
@@ -192,7 +195,12 @@ def _slices(path: Path, max_megapixels: float) -> Iterator[Slice]:
     header, source = _header(path, max_megapixels)
     storage = storage_class(header)
     if storage not in CT_CLASSES:
-        yield Slice(path=path, is_ct=False, series_uid=header.text("SeriesInstanceUID"))
+        yield Slice(
+            path=path,
+            is_ct=False,
+            series_uid=header.text("SeriesInstanceUID"),
+            patient_id=header.text("PatientID"),
+        )
         return
     try:
         with quiet():
@@ -236,6 +244,7 @@ def _slice(header: Header, path: Path, index: int) -> Slice:
         path=path,
         frame_index=index,
         series_uid=header.text("SeriesInstanceUID"),
+        patient_id=header.text("PatientID"),
         image_type=tuple(value.upper() for value in header.texts("ImageType")),
         rescale_type=header.text("RescaleType").upper(),
         size=(header.integer("Rows") or 0, header.integer("Columns") or 0),
