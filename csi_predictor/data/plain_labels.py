@@ -16,8 +16,8 @@ _NUMBER = re.compile(r"-?\d+(\.\d*)?")
 _WHOLE = re.compile(r"(-?\d+)\.0*")
 _MOSTLY = 0.5
 _WORDED = frozenset(
-    ("true", "false", "yes", "no", "y", "n", "t", "f", "positive", "negative", "present")
-    + ("absent", "-1", "-1.0")
+    {"true", "false", "yes", "no", "y", "n", "t", "f"}
+    | {"positive", "negative", "present", "absent", "-1", "-1.0"}
 )
 """Cells of a column that is a label in words, in lower case."""
 

@@ -37,8 +37,10 @@ CT_LABELS: Final = tuple(CT_PREVALENCES)
 FLUID_HU: Final = (2.0, 18.0)
 CONSOLIDATION_HU: Final = (22.0, 55.0)
 NODULE_HU: Final = (10.0, 70.0)
-LARGEST_NODULE_MM: Final = 20.0
-LEAST_PLAIN_NODULE_MM: Final = 14.0
+LARGEST_NODULE_MM: Final = 30.0
+"""A larger one is called a mass (Fleischner Society glossary, doi:10.1148/radiol.2462070712)."""
+
+LEAST_PLAIN_NODULE_MM: Final = 20.0
 MOST_NODULES: Final = 14
 THICKEST_FLUID_MM: Final = 46.0
 NOISE_HU: Final = 18.0
