@@ -12,7 +12,7 @@ from csi_predictor.synthesis.ct_files import ORIENTATIONS, read_note, write_ct
 from csi_predictor.synthesis.ct_volume import CT_LABELS, CtCase, plan_ct_case, render_ct
 from csi_predictor.synthesis.findings_folder import LabelledSet, labels_table, write_set
 
-RECIPE: Final = 1
+RECIPE: Final = 2
 """Raised when the same parameters draw other volumes: an older set is then drawn anew."""
 
 LEAST_EDGE: Final = 24
@@ -65,7 +65,7 @@ def write_ct_volumes(
         workers: Processes; 0 or 1 draws in this one.
         noise: Strength of the quantum noise; 1 is a usual scan, 0 none.
         overlap: How near findings come to what is no finding: 0 is plain (eight nodules or more,
-            from 14 mm; effusions from 22 mm; hearts 0.045 away from a ratio of 0.5), 1 and more is
+            from 20 mm; effusions from 22 mm; hearts 0.045 away from a ratio of 0.5), 1 and more is
             subtler.
 
     Raises:

@@ -139,7 +139,7 @@ def test_nodules_are_round_and_of_the_stated_size(index: int) -> None:
         volume_mm3 = float(share[parts == number].sum()) * VOXEL_MM3
         diameter_mm = (6.0 * volume_mm3 / np.pi) ** (1 / 3)
         # Two that touch are one here.
-        assert 12.5 < diameter_mm < 30.0
+        assert 18.5 < diameter_mm < 45.0
     assert 0 < hu[(share > 0.9) & (parts > 0)].mean() < 75
 
 
