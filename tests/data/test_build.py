@@ -20,6 +20,7 @@ from csi_predictor.data.cache import PreparedCache
 from csi_predictor.data.manifest import Manifest, Row
 from csi_predictor.data.split import Split, folds_by_patient, split_by_patient
 from csi_predictor.data.split_file import write_split
+from csi_predictor.errors import ConfigError
 from csi_predictor.specs import InputSpec
 
 HEADER = "id\tright_sup\tleft_sup\tright_mid\tleft_mid\tright_inf\tleft_inf\twho"
@@ -139,3 +140,16 @@ def test_cache_lies_below_the_sections_folder(tmp_path: Path) -> None:
     config = Config(data=DataSection(cache="memory", cache_dir=tmp_path))
     cache = build_cache(config, InputSpec(size=(4, 4)))
     assert (cache.kind, cache.folder.parent) == ("memory", tmp_path)
+
+
+def test_labels_that_name_a_side_are_never_mirrored() -> None:
+    published = Config(data=DataSection(task="multiclass", source="medmnist"))
+    assert build_augmentation(published, ("liver", "spleen")).mirror_p == 0.5
+    assert build_augmentation(published, ("kidney-left", "kidney-right")).mirror_p == 0
+    asked = Config(
+        data=DataSection(task="multilabel", source="csv"),
+        augmentation=AugmentationSection(mirror_p=0.5),
+    )
+    assert build_augmentation(asked, ("copyright", "cleft")).mirror_p == 0.5
+    with pytest.raises(ConfigError, match=r"MIRROR_P = 0\.5: a mirrored image has its left labels"):
+        build_augmentation(asked, ("left_effusion", "right_effusion"))

@@ -32,6 +32,7 @@ from csi_predictor.specs import InputSpec, TargetSpec
 
 WriteSeries = Callable[..., Path]
 NAN = float("nan")
+PUBLISHED = InputSpec(size=(28, 28), value_range=(0.0, 255.0))
 VOLUME = InputSpec(size=(8, 12, 10), channels=1, mean=(0.5,), std=(0.5,), hu_range=(-1000.0, 600.0))
 
 
@@ -304,7 +305,7 @@ def test_a_published_split_is_taken_whatever_the_seed_and_fractions(published: P
 
 def test_a_published_sets_store_gives_its_pictures_as_they_are(published: Path) -> None:
     config = medmnist_config(published)
-    store = build_cache(config, InputSpec(size=(28, 28)))
+    store = build_cache(config, PUBLISHED)
     assert isinstance(store, MedMnistImages)
     manifest = build_medmnist_manifest(config)
     stored = np.load(published / "pneumoniamnist.npz")["val_images"][1]
@@ -336,7 +337,7 @@ def test_equal_published_pictures_are_told_only_across_parts(published: Path) ->
     def warn() -> None:
         manifest = build_medmnist_manifest(config)
         splits = build_splits(config, manifest)
-        warn_of_equal_images(manifest, splits, build_cache(config, InputSpec(size=(28, 28))))
+        warn_of_equal_images(manifest, splits, build_cache(config, PUBLISHED))
 
     assert not any("the same picture" in line for line in log_of(warn))
     arrays["test_images"][2] = arrays["train_images"][0]

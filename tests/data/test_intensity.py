@@ -194,3 +194,13 @@ def test_the_stored_values_are_left_alone() -> None:
     before = image.pixels.copy()
     to_model_range(image, FULL)
     np.testing.assert_array_equal(image.pixels, before)
+
+
+@pytest.mark.parametrize("is_inverted", [False, True])
+def test_a_fixed_range_takes_no_notice_of_what_the_picture_holds(is_inverted: bool) -> None:
+    pixels = np.array([[10, 20], [128, 240]], np.uint8)
+    spec = InputSpec(size=(2, 2), value_range=(0.0, 255.0))
+    found = to_model_range(_image(pixels, is_inverted=is_inverted), spec)
+    expected = pixels / 255
+    np.testing.assert_allclose(found.pixels, 1 - expected if is_inverted else expected, atol=1e-7)
+    assert found.facts.notes[-1] == "voi: fixed range 0 to 255"

@@ -81,8 +81,9 @@ def test_columns_that_may_be_labels_or_not_are_one_problem(tmp_path: Path) -> No
         tmp_path, "FileID,Age,Visits,Edema", "a,1,0,1", "b,61,2,0", "c,70,3,0", "d,2,1,1"
     )
     assert problems == [
-        "labels.csv: Age, Visits: 0 or 1 in some rows, other values in as many or more: set [DATA] "
-        "LABELS to the columns that are labels"
+        "labels.csv: Age, Visits: yes and no in words, or 0 or 1 in some rows and other values in "
+        "as many or more: expected 0 and 1: write them so, or set [DATA] LABELS to the columns "
+        "that are labels"
     ]
     table = read(tmp_path, "FileID,Age,Visits,Edema", "a,1,0,1", "b,61,2,0", labels=("Edema",))
     assert table.target_spec.names == ("Edema",)
@@ -244,3 +245,19 @@ def test_the_shared_chest14_table_is_read_whole(shared_data: Path, log: list[str
     frame = pandas.read_csv(path)
     expected = frame[list(CHEXNET_LABELS)].sum().tolist()
     assert [sum(row.targets[index] for row in table.rows) for index in range(14)] == expected
+
+
+@pytest.mark.parametrize("words", [("True", "False"), ("yes", "no"), ("-1", "-1")])
+def test_a_label_in_words_is_not_silently_left_out(tmp_path: Path, words: tuple[str, str]) -> None:
+    _, problems = scan(tmp_path, "FileID,Edema,Mass", f"a,1,{words[0]}", f"b,0,{words[1]}", "c,1,")
+    assert len(problems) == 1
+    assert problems[0].startswith("labels.csv: Mass: yes and no in words")
+
+
+def test_one_class_named_by_labels_is_refused_before_any_image(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("FileID,label\na,x\nb,x\n", encoding="utf-8")
+    _, problems = scan_label_table(tmp_path / "labels.csv", task="multiclass", labels=("x",))
+    assert problems == [
+        "labels.csv, column label: only the class x: expected at least 2, or [DATA] LABELS to "
+        "name those that are missing"
+    ]

@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from PIL import Image
 from csi_predictor.data.dataset import ImageDataset
 from csi_predictor.data.medmnist import MedMnistSet, read_medmnist
 from csi_predictor.data.medmnist_images import MedMnistImages
+from csi_predictor.data.prepare import prepare
 from csi_predictor.errors import ConfigError, LabelsError
 from csi_predictor.specs import InputSpec
 
@@ -27,7 +29,11 @@ def write_set(folder: Path, flag: str, *one: int) -> tuple[MedMnistSet, NDArray[
 
 def spec_of(*size: int, channels: int = 1, **options: Any) -> InputSpec:
     return InputSpec(
-        size=size, channels=channels, mean=(0.5,) * channels, std=(0.5,) * channels, **options
+        size=size,
+        channels=channels,
+        mean=(0.5,) * channels,
+        std=(0.5,) * channels,
+        **{"value_range": (0.0, 255.0), **options},
     )
 
 
@@ -139,3 +145,22 @@ def test_they_stand_where_the_cache_stands(
         (stored[0] if found.facts.channels == 1 else stored[0][..., 0]) / 127.5 - 1,
         atol=1e-6,
     )
+
+
+def test_a_network_that_learnt_from_stretched_images_is_not_given_a_published_set(
+    tmp_path: Path,
+) -> None:
+    found, _ = write_set(tmp_path, "breastmnist", 28, 28)
+    with pytest.raises(ConfigError, match="its values are 0 to 255, and the network learnt from"):
+        MedMnistImages(found, spec_of(28, 28, value_range=None))
+
+
+def test_a_published_picture_saved_as_png_is_prepared_to_the_same_pixels(tmp_path: Path) -> None:
+    found, stored = write_set(tmp_path, "breastmnist", 28, 28)
+    spec = spec_of(28, 28)
+    images = MedMnistImages(found, spec)
+    for number, row in enumerate(found.rows[:2]):
+        PIL.Image.fromarray(stored[number]).save(tmp_path / "one.png")
+        np.testing.assert_allclose(
+            prepare(tmp_path / "one.png", spec).pixels, images.get(row), atol=1e-6
+        )

@@ -170,7 +170,8 @@ def test_zones_are_not_labels_and_the_task_opens_its_own_predictor(tmp_path: Pat
     text = "it answers TASK = csi: expected labels or classes"
     with pytest.raises(BundleError, match=text):
         LabelPredictor([zones], device=CPU)
-    with pytest.raises(BundleError, match="its head is linear: expected one that grades zones"):
+    text = r"labels: it answers multilabel \(edema, mass\), and --mode score grades six"
+    with pytest.raises(BundleError, match=text):
         Predictor([labels], device=CPU)
     assert isinstance(open_predictor([zones], device=CPU), Predictor)
     assert isinstance(open_predictor([labels], device=CPU), LabelPredictor)

@@ -233,3 +233,14 @@ def test_the_history_is_told_after_each_epoch(tmp_path: Path) -> None:
     loop.on_epoch = lambda history: told.append(dict(history[-1]))
     loop.run()
     assert [row["val_loss"] for row in told] == [1.0, 0.5, 0.4, 0.3]
+
+
+def test_an_undefined_figure_stops_nothing_and_is_warned_of_once(tmp_path: Path) -> None:
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}", level="WARNING")
+    loop = make_loop(tmp_path, figures=[float("nan")] * 4, patience=1)
+    loop.run()
+    logger.remove(sink)
+    assert len(loop.history) == 4
+    text = "val_loss is undefined on the validation rows"
+    assert sum(text in line for line in lines) == 1

@@ -369,3 +369,16 @@ def test_the_real_compressed_series_is_what_simpleitk_reads(shared_data: Path) -
     assert image.spacing_mm == pytest.approx(expected.GetSpacing()[::-1])
     hashes = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir())
     assert image.facts.sha256 == hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def test_a_folder_of_two_patients_is_refused_without_their_names(
+    write_series: WriteSeries,
+) -> None:
+    def rename(dataset: Dataset, index: int) -> None:
+        dataset.PatientID = "CANARY-8" if index == 3 else "CANARY-7"
+
+    folder = write_series(np.zeros((9, 6, 5), np.int16), edit=rename)
+    with pytest.raises(ImageError, match="images of 2 different values of Patient ID") as error:
+        read_series(folder)
+    assert error.value.reason == "BAD_HEADER"
+    assert "CANARY" not in str(error.value)
