@@ -122,6 +122,7 @@ def _labels(config: Config) -> Iterator[Finding]:
         yield False, f"{config.synthesis.count} procedural {kind}, drawn when they are needed"
         return
     from csi_predictor.data.build import build_splits
+    from csi_predictor.workflows.training import check_known
 
     manifest = load_manifest(config)
     yield False, f"{len(manifest)} images of {manifest.num_patients} patients"
@@ -129,6 +130,7 @@ def _labels(config: Config) -> Iterator[Finding]:
         yield False, f"answers: {', '.join(manifest.target_spec.names)}"
     splits = build_splits(config, manifest)
     yield False, f"{len(splits)} split(s)"
+    check_known(manifest, splits)
     second = config.evaluation.second_reader_csv
     if second is not None and second.is_file():  # its absence is told with the folders
         found = read_second_grades(config, [row.file_id for row in manifest.rows])
@@ -160,7 +162,12 @@ def _bundles(config: Config) -> Iterator[Finding]:
     for folder in dict.fromkeys((*config.evaluation.model, *config.scoring.model)):
         bundle = load_bundle(folder)
         yield False, f"{bundle.facts.model_id} ({bundle.facts.num_members} network(s))"
-        if kind and folder in config.scoring.model:
+        task = bundle.facts.spec.target_spec.task
+        if folder in config.evaluation.model and task != config.data.task:
+            yield True, f"[EVALUATION] MODEL = {folder}: answers {task}: expected TASK = {task}"
+        if folder in config.scoring.model and task != "csi":
+            yield True, f"[SCORING] MODEL = {folder}: answers {task}: scoring grades six zones"
+        elif kind and folder in config.scoring.model:
             read_report(bundle, kind)
 
 

@@ -10,6 +10,8 @@ import pytest
 from csi_predictor import checks
 from csi_predictor.checks import run_checks
 from csi_predictor.config import Config, load_config
+from csi_predictor.inference.bundle import save_bundle
+from csi_predictor.models import create_model
 from csi_predictor.specs import ZONES
 
 
@@ -110,3 +112,24 @@ def test_every_problem_is_found_in_one_go(capsys: pytest.CaptureFixture[str]) ->
         "[EVALUATION] SECOND_READER_CSV = ",
     ):
         assert text in shown, text
+
+
+def test_a_bundle_of_labels_is_told_before_it_is_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = create_model("custom1", image_size=32, num_classes=2)
+    save_bundle(
+        tmp_path / "labels",
+        [model.state_dict()],
+        spec=model.spec,
+        test_time="none",
+        baseline_grades=(),
+        learnt_ids=(),
+        training={},
+        config_ini="",
+    )
+    folder = tmp_path / "labels"
+    assert run_checks(configure(f"SCORING.MODEL={folder}", f"EVALUATION.MODEL={folder}")) == 2
+    text = capsys.readouterr().out
+    assert "answers multilabel: scoring grades six zones" in text
+    assert "answers multilabel: expected TASK = multilabel" in text
