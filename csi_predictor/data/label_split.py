@@ -53,7 +53,7 @@ def _rarest_first(
     labels: Mapping[str, Counter[int]], total: Counter[int], seed: str
 ) -> list[tuple[str, int | None]]:
     """Each patient once, with the label for which it is dealt out; None = it has none."""
-    by_lot = sorted(labels, key=lambda patient: (_draw(seed, patient), patient))
+    by_lot = sorted(labels, key=lambda patient: (draw_lot(seed, patient), patient))
     left = dict.fromkeys(by_lot)
     remaining = Counter(total)
     order: list[tuple[str, int | None]] = []
@@ -76,5 +76,6 @@ def _count_labels(rows: Sequence[Row], task: Task) -> Counter[int]:
     return Counter(index for row in rows for index, value in enumerate(row.targets) if value == 1)
 
 
-def _draw(seed: str, text: str) -> int:
+def draw_lot(seed: str, text: str) -> int:
+    """A number of seed and text alone: equal on every machine and in any order of the rows."""
     return int.from_bytes(hashlib.sha256(f"{seed}\n{text}".encode()).digest())

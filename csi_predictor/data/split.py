@@ -7,14 +7,13 @@ of seed and patient, so it is the same on every machine, with every library vers
 of the rows.
 """
 
-import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from csi_predictor.data.label_split import deal_by_labels
+from csi_predictor.data.label_split import deal_by_labels, draw_lot
 from csi_predictor.data.manifest import Row
 from csi_predictor.data.table import check_no_problems
 from csi_predictor.errors import LabelsError
@@ -110,7 +109,7 @@ def folds_by_patient(
             [row for row in rows if row.file_id not in test],
             val_fraction=_share_of_rest(val_fraction, folds),
             test_fraction=0,
-            seed=_draw(f"{seed}/{name}", "val") % 2**32,
+            seed=draw_lot(f"{seed}/{name}", "val") % 2**32,
             task=task,
         )
         split = Split(rest.train, rest.val, tuple(sorted(test)))
@@ -172,14 +171,16 @@ def _stratified_order(
     patients: Mapping[str, Sequence[Row]], smallest_share: float, seed: str
 ) -> list[str]:
     """Blocks of neighbouring mean grade; in a block those with many images first, then by lot."""
-    by_grade = sorted(patients, key=lambda each: (_mean_grade(patients[each]), _draw(seed, each)))
+    by_grade = sorted(
+        patients, key=lambda each: (_mean_grade(patients[each]), draw_lot(seed, each))
+    )
     block = min(math.ceil(1 / smallest_share - 1e-9), _LARGEST_BLOCK)
     num_blocks = max(len(by_grade) // block, 1)
     bounds = [len(by_grade) * index // num_blocks for index in range(num_blocks + 1)]
     order: list[str] = []
     for start, stop in pairwise(bounds):
         order += sorted(
-            by_grade[start:stop], key=lambda each: (-len(patients[each]), _draw(seed, each))
+            by_grade[start:stop], key=lambda each: (-len(patients[each]), draw_lot(seed, each))
         )
     return order
 
@@ -188,10 +189,6 @@ def _mean_grade(rows: Sequence[Row]) -> float:
     """Over all gradable zones of a patient; infinite, so last, when there is none."""
     grades = [grade for row in rows for grade in row.targets if not math.isnan(grade)]
     return math.fsum(grades) / len(grades) if grades else math.inf
-
-
-def _draw(seed: str, text: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}\n{text}".encode()).digest())
 
 
 def _file_ids(patients: Mapping[str, Sequence[Row]], names: Sequence[str]) -> tuple[str, ...]:

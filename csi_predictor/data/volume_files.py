@@ -8,8 +8,7 @@ from pathlib import Path
 
 from csi_predictor.data.image_files import ImageFiles, find_image_files
 from csi_predictor.data.readers import read_patient_id
-from csi_predictor.data.readers.dicom_dataset import is_dicom
-from csi_predictor.data.readers.series_slices import files_below
+from csi_predictor.data.readers.series_slices import files_below, is_dicom_file
 from csi_predictor.errors import ImageError
 
 _DICOM = (".dcm", ".dicom")
@@ -17,7 +16,6 @@ VOLUME_EXTENSIONS = (".nii.gz", ".nii", ".npz", *_DICOM)
 """A `.dcm` beside the others is one file of several frames."""
 
 _TRANSFORMED = "__transformed"
-_HEAD_BYTES = 256
 _CT_RATE = re.compile(r"(?P<patient>[a-z]+_\d+)_[a-z]+_\d+")
 _NIFTI_END = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
 
@@ -66,7 +64,7 @@ def read_volume_patient_id(path: Path) -> str | None:
     """
     if not path.is_dir():
         return read_patient_id(path)
-    first = next((each for each in files_below(path) if _is_dicom_file(each)), None)
+    first = next((each for each in files_below(path) if is_dicom_file(each)), None)
     return None if first is None else read_patient_id(first)
 
 
@@ -115,14 +113,6 @@ def _dicom_folders(folder: Path, wanted: set[str]) -> dict[str, list[Path]]:
 
 def _holds_dicom(folder: Path) -> bool:
     try:
-        return any(_is_dicom_file(path) for path in files_below(folder))
+        return any(is_dicom_file(path) for path in files_below(folder))
     except ImageError:
         return True  # it can't be searched: the reader says so
-
-
-def _is_dicom_file(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return is_dicom(file.read(_HEAD_BYTES))
-    except OSError:
-        return False

@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 from csi_predictor.data.image import Image
 from csi_predictor.data.prepare import Prepared
 from csi_predictor.data.readers import read_image
-from csi_predictor.data.readers.dicom_dataset import is_dicom
 from csi_predictor.data.readers.series import MAX_MEGAVOXELS, read_series
+from csi_predictor.data.readers.series_slices import is_dicom_file
 from csi_predictor.data.volume_geometry import resample, volume_taps
 from csi_predictor.errors import ImageError
 from csi_predictor.specs import InputSpec
 
 Floats = NDArray[np.float32]
 
-_HEAD_BYTES = 256
 _AIR_HU = -300
 """Air is -1000, lung about -850, fat -100: every CT of a trunk has voxels below it."""
 
@@ -91,7 +90,7 @@ def read_volume(path: Path, *, max_megapixels: float = MAX_MEGAVOXELS) -> Image:
     Raises:
         ImageError: With the reason code of what was found; BAD_HEADER for a picture.
     """
-    if path.is_dir() or _is_dicom_file(path):
+    if path.is_dir() or is_dicom_file(path):
         return read_series(path, max_megapixels=max_megapixels)
     image = read_image(path, max_megapixels=max_megapixels)
     if image.pixels.ndim != 3:
@@ -105,14 +104,6 @@ def _check_spec(spec: InputSpec) -> None:
         raise ValueError(f"size {spec.size}: expected (D, H, W)")
     if spec.interpolation != "bilinear":
         raise ValueError(f"interpolation {spec.interpolation}: volumes are resampled linearly")
-
-
-def _is_dicom_file(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return is_dicom(file.read(_HEAD_BYTES))
-    except OSError:
-        return False  # the reader says what is wrong
 
 
 def _percentiles(image: Image, spec: InputSpec) -> tuple[float, float]:

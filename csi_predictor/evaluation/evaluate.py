@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from csi_predictor.errors import LabelsError
 from csi_predictor.evaluation.comparison import Grading, RiskRule, compare, grading_of
 from csi_predictor.evaluation.confidence import calibration_block, ungradable_block
-from csi_predictor.evaluation.figures import Block, plain
+from csi_predictor.evaluation.figures import Block, bootstrap_block, plain
 from csi_predictor.evaluation.gain import gain_block
 from csi_predictor.inference.predictions import Floats, Predictions
-from csi_predictor.metrics.bootstrap import LEVEL, Resampling, resample_patients
+from csi_predictor.metrics.bootstrap import resample_patients
 from csi_predictor.specs import MAX_GRADE, ZONES
 
 FEW_PATIENTS = 30
@@ -90,7 +90,7 @@ def evaluate(
         },
         "gain_over_baseline": gain_block(truth, model, baseline, resampling),
         "second_reader": None,
-        "bootstrap": _bootstrap_block(resampling, rounds, seed),
+        "bootstrap": bootstrap_block(resampling, rounds, seed),
     }
     metrics["baseline_zone_mae"] = metrics["baseline"]["zone_mae"]
     if second_reader is not None:
@@ -138,17 +138,6 @@ def _withheld(predictions: Predictions) -> Block:
         "n_zones_withheld": int(predictions.is_ungradable.sum()),
         "n_images_without_csi": int((~has_csi_true).sum()),
         "n_images_csi_withheld": int((has_csi_true & np.isnan(predictions.csi)).sum()),
-    }
-
-
-def _bootstrap_block(resampling: Resampling, rounds: int, seed: int) -> Block:
-    return {
-        "rounds": len(resampling.weights) - 1,
-        "rounds_asked": rounds,
-        "seed": seed,
-        "level": LEVEL,
-        "unit": "patient",
-        "method": "percentile",
     }
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from csi_predictor.metrics.bootstrap import interval
+from csi_predictor.metrics.bootstrap import LEVEL, Resampling, interval
 from csi_predictor.metrics.counts import Floats
 
 Block = dict[str, Any]
@@ -30,3 +30,15 @@ def plain(value: float) -> float | None:
 def plain_counts(counts: Floats) -> Any:
     """Nested lists of whole numbers."""
     return counts.astype(int).tolist()
+
+
+def bootstrap_block(resampling: Resampling, rounds: int, seed: int) -> Block:
+    """How the intervals were made; a single patient can't be resampled, so rounds may be fewer."""
+    return {
+        "rounds": len(resampling.weights) - 1,
+        "rounds_asked": rounds,
+        "seed": seed,
+        "level": LEVEL,
+        "unit": "patient",
+        "method": "percentile",
+    }

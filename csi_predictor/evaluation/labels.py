@@ -8,12 +8,18 @@ import numpy as np
 
 from csi_predictor.errors import LabelsError
 from csi_predictor.evaluation.evaluate import FEW_PATIENTS, Evaluation
-from csi_predictor.evaluation.figures import Block, plain, plain_counts, with_intervals
+from csi_predictor.evaluation.figures import (
+    Block,
+    bootstrap_block,
+    plain,
+    plain_counts,
+    with_intervals,
+)
 from csi_predictor.evaluation.label_draws import LabelDraws, label_draws
 from csi_predictor.inference.label_predictions import LabelPredictions
 from csi_predictor.inference.predictions import Floats
 from csi_predictor.metrics import calibration
-from csi_predictor.metrics.bootstrap import LEVEL, Resampling, resample_patients
+from csi_predictor.metrics.bootstrap import resample_patients
 
 FEW_POSITIVES = 10
 """A label with fewer is named: its figures rest on too little."""
@@ -79,7 +85,7 @@ def evaluate_labels(
             _group(predictions): _names_block(constant, baseline),
         },
         "gain_over_baseline": _gain(model, baseline),
-        "bootstrap": _bootstrap_block(resampling, rounds, seed),
+        "bootstrap": bootstrap_block(resampling, rounds, seed),
     }
     return Evaluation(
         metrics=metrics, worst=_worst_first(predictions), notes=_notes(metrics, predictions)
@@ -175,17 +181,6 @@ def _gain(model: LabelDraws, baseline: LabelDraws) -> Block:
             for name, values in model.main.items()
         }
     )
-
-
-def _bootstrap_block(resampling: Resampling, rounds: int, seed: int) -> Block:
-    return {
-        "rounds": len(resampling.weights) - 1,
-        "rounds_asked": rounds,
-        "seed": seed,
-        "level": LEVEL,
-        "unit": "patient",
-        "method": "percentile",
-    }
 
 
 def _worst_first(predictions: LabelPredictions) -> tuple[int, ...]:

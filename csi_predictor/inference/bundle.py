@@ -131,7 +131,7 @@ def save_bundle(
         label_prevalence=tuple(label_prevalence),
     )
     values = {"format": FORMAT, **asdict(facts), "learnt_ids": sorted(facts.learnt_ids)}
-    whole = {**values, "facts_sha256": _hash_facts(values)}
+    whole = {**values, "facts_sha256": hash_facts(values)}
     write_text(folder / FACTS_NAME, json.dumps(whole, indent=2, allow_nan=False) + "\n")
 
 
@@ -140,7 +140,8 @@ def hash_id(file_id: str) -> str:
     return hashlib.sha256(file_id.encode()).hexdigest()[:16]
 
 
-def _hash_facts(values: Mapping[str, Any]) -> str:
+def hash_facts(values: Mapping[str, Any]) -> str:
+    """SHA-256 of plain JSON values, whatever the order of their names."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
@@ -183,7 +184,7 @@ def _read_facts(folder: Path) -> BundleFacts:
                 f"CSI-Predictor {values.get('versions', {}).get('csi_predictor', 'of that time')}"
             )
         facts_sha256 = values.pop("facts_sha256")
-        if facts_sha256 != _hash_facts({"format": found, **values}):
+        if facts_sha256 != hash_facts({"format": found, **values}):
             raise BundleError(
                 f"{path}: was changed after it was written, so its scores would not be those of "
                 f"{values['model_id']}: copy the bundle again"

@@ -10,7 +10,6 @@ A report is written by an evaluation in which the main figure held; without one,
 other weights, nothing is loaded. Only JSON and OpenVINO's own format are read.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping
@@ -23,7 +22,7 @@ from torch import nn
 
 from csi_predictor.errors import BundleError, ConfigError
 from csi_predictor.files import replaced, sha256_of, write_text
-from csi_predictor.inference.bundle import Bundle
+from csi_predictor.inference.bundle import Bundle, hash_facts
 from csi_predictor.inference.engines.int8_linear import count_int8, quantize_linears
 from csi_predictor.inference.engines.int8_openvino import count_weights, load_openvino, write_int8
 from csi_predictor.inference.predict import PixelBatch
@@ -151,7 +150,7 @@ def keep_int8(bundle: Bundle, kind: Int8Kind, form: Int8Form, report: Mapping[st
         "files": hashes,
         **report,
     }
-    whole = {**values, "report_sha256": _hash(values)}
+    whole = {**values, "report_sha256": hash_facts(values)}
     write_text(folder / REPORT_NAME, json.dumps(whole, indent=2, allow_nan=False) + "\n")
     return folder
 
@@ -195,7 +194,7 @@ def read_report(bundle: Bundle, kind: Int8Kind) -> dict[str, Any]:
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         unsigned = {key: value for key, value in values.items() if key != "report_sha256"}
-        is_whole = values["report_sha256"] == _hash(unsigned) and values["format"] == _FORMAT
+        is_whole = values["report_sha256"] == hash_facts(unsigned) and values["format"] == _FORMAT
         belongs = values["model_sha256"] == bundle.facts.model_sha256
         files = dict(values["files"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -227,7 +226,3 @@ def _check_files(bundle: Bundle, kind: Int8Kind, files: Mapping[str, str], help_
                 f"{path}: missing or not the file that the evaluation measured: copy the bundle "
                 f"again, or {help_text}"
             )
-
-
-def _hash(values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -1,10 +1,10 @@
 """A report's first screen: the answer in sentences, three figures beside their yardsticks."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from csi_predictor.reporting.scale import place_on_scale, scale_end
 from csi_predictor.reporting.wording import counted, interval, number
 
 Metrics = Mapping[str, Any]
@@ -102,7 +102,7 @@ def _tile(
     if metrics["second_reader"]:
         readers = metrics["second_reader"]["reader_vs_reader"]
         blocks.insert(1, ("reader", "Second reader", readers))
-    scale = end or _scale_end([block for _, _, block in blocks], name)
+    scale = end or scale_end([block for _, _, block in blocks], name, steps_per_unit=2)
     return Tile(
         title=title,
         meaning=meaning,
@@ -121,19 +121,7 @@ def _yardstick(kind: str, label: str, block: Metrics, name: str, scale: float) -
         kind=kind,
         label=label,
         text=number(block[name]),
-        place=_place(block[name], scale),
-        low=_place(low, scale),
-        high=_place(high, scale),
+        place=place_on_scale(block[name], scale),
+        low=place_on_scale(low, scale),
+        high=place_on_scale(high, scale),
     )
-
-
-def _place(value: float | None, scale: float) -> float | None:
-    """Percent of the scale; what lies beyond an end stands at the end."""
-    return None if value is None else round(100 * min(max(value / scale, 0.0), 1.0), 2)
-
-
-def _scale_end(blocks: Sequence[Metrics], name: str) -> float:
-    """The next half above every figure and interval."""
-    values = [block[key] for block in blocks for key in (name, f"{name}_ci_high")]
-    largest = max((value for value in values if value is not None), default=0.0)
-    return max(0.5, math.ceil(largest * 2) / 2)

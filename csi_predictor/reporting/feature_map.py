@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from csi_predictor.inference.features import ImageFeatures
 from csi_predictor.inference.predictions import Floats
 from csi_predictor.reporting import chart
-from csi_predictor.reporting.wording import thousands
+from csi_predictor.reporting.wording import short_name, thousands
 from csi_predictor.specs import NUM_GRADES
 
 MOST_POINTS = 5000
@@ -30,7 +30,6 @@ PERPLEXITY = 30.0
 
 _NUM_NEIGHBOURS = 15  # umap-learn's own
 _COLUMNS = 3
-_LONGEST_NAME = 26
 _MOST_LARGE_LINES = 14
 _LEGEND_AREA = 34.0
 _COLOURS = ("#0072b2", "#b34a00", "#009e73", "#7a3e9d", "#e69f00", "#56b4e9", "#8c564b")
@@ -156,7 +155,9 @@ def choose_panels(features: ImageFeatures) -> dict[str, tuple[Group, ...]]:
         counts = np.nansum(targets, axis=0)
         order = np.argsort(-counts, kind="stable")[:MOST_PANELS]
         return {
-            f"{_short(spec.names[k])} ({thousands(int(counts[k]))})": _label_groups(targets[:, k])
+            f"{short_name(spec.names[k])} ({thousands(int(counts[k]))})": _label_groups(
+                targets[:, k]
+            )
             for k in order
         }
     return {"Colour: rounded mean grade of the zones": _grade_groups(targets)}
@@ -197,7 +198,7 @@ def _class_groups(classes: Floats, names: Sequence[str]) -> tuple[Group, ...]:
     shown = np.sort(np.argsort(-counts, kind="stable")[:MOST_CLASSES])
     groups = [
         Group(
-            _short(names[index]),
+            short_name(names[index]),
             classes == index,
             _COLOURS[number % len(_COLOURS)],
             _MARKERS[number // len(_COLOURS)],
@@ -267,8 +268,3 @@ def _add_legend(figure: Figure, panels: Iterable[Axes], *, is_beside: bool) -> N
     for handle in legend.legend_handles:
         if isinstance(handle, PathCollection):
             handle.set_sizes([_LEGEND_AREA])
-
-
-def _short(name: str) -> str:
-    text = name.replace("_", " ")
-    return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…"

@@ -1,12 +1,12 @@
 """The answer of an evaluation of labels or classes: for the log and a report's first screen."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from csi_predictor.reporting.answer import Tile, Yardstick
+from csi_predictor.reporting.scale import place_on_scale, scale_end
 from csi_predictor.reporting.wording import counted, interval, number, percent, share_interval
 
 Metrics = Mapping[str, Any]
@@ -159,7 +159,7 @@ def _tile(
     decimals: int = 2,
 ) -> Tile:
     blocks = (("model", "Model", metrics), ("constant", "Constant", metrics["baseline"]))
-    scale = end or _scale_end([block for _, _, block in blocks], name)
+    scale = end or scale_end([block for _, _, block in blocks], name, steps_per_unit=10)
     return Tile(
         title=title,
         meaning=meaning,
@@ -171,22 +171,10 @@ def _tile(
                 kind=kind,
                 label=label,
                 text=number(block[name], decimals),
-                place=_place(block[name], scale),
-                low=_place(block[f"{name}_ci_low"], scale),
-                high=_place(block[f"{name}_ci_high"], scale),
+                place=place_on_scale(block[name], scale),
+                low=place_on_scale(block[f"{name}_ci_low"], scale),
+                high=place_on_scale(block[f"{name}_ci_high"], scale),
             )
             for kind, label, block in blocks
         ),
     )
-
-
-def _place(value: float | None, scale: float) -> float | None:
-    """Percent of the scale."""
-    return None if value is None else round(100 * min(max(value / scale, 0.0), 1.0), 2)
-
-
-def _scale_end(blocks: list[Metrics], name: str) -> float:
-    """The next tenth above every figure and interval."""
-    values = [block[key] for block in blocks for key in (name, f"{name}_ci_high")]
-    largest = max((value for value in values if value is not None), default=0.0)
-    return max(0.1, math.ceil(largest * 10) / 10)

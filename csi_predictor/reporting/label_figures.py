@@ -12,14 +12,13 @@ from csi_predictor.evaluation.evaluate import Evaluation
 from csi_predictor.inference.label_predictions import LabelPredictions
 from csi_predictor.inference.predictions import Floats
 from csi_predictor.reporting import chart
-from csi_predictor.reporting.wording import interval, number, thousands
+from csi_predictor.reporting.wording import interval, number, short_name, thousands
 
 MAX_PANELS = 24
 """Curves of the names with the most positives; more would be too small to read."""
 
 _COLUMNS = 4
 _MOST_COUNTED_CLASSES = 14  # a larger table is shaded without its counts
-_LONGEST_NAME = 26
 _Curve = Callable[[Axes, Floats, Floats], None]
 
 
@@ -57,7 +56,7 @@ def draw_areas(metrics: Mapping[str, Any]) -> bytes:
             if low is not None:
                 axes.plot([low, high], [row, row], color=chart.MODEL, linewidth=2.4, zorder=2)
             axes.plot(value, row, linestyle="none", zorder=3, **chart.MODEL_MARK)
-        titles = [f"{_short(n)}  ({thousands(blocks[n]['n_positive'])})" for n in order]
+        titles = [f"{short_name(n)}  ({thousands(blocks[n]['n_positive'])})" for n in order]
         axes.set_yticks(rows, titles)
         axes.set_ylim(-0.6, len(order) - 0.4)
         axes.set_xlim(max(0.0, lowest - 0.04), 1.01)
@@ -157,7 +156,7 @@ def draw_label_reliability(metrics: Mapping[str, Any]) -> bytes:
 def draw_class_confusion(metrics: Mapping[str, Any]) -> bytes:
     """Counts of true and given classes, shaded by their share of the true class."""
     table = np.array(metrics["confusion"])
-    names = [_short(name) for name in metrics["names"]]
+    names = [short_name(name) for name in metrics["names"]]
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     size = 2.2 + 0.5 * max(len(names), 4)
 
@@ -219,14 +218,9 @@ _KINDS: dict[str, tuple[_Curve, str, str]] = {
 
 def _panel_title(name: str, block: Mapping[str, Any], area: str) -> str:
     spread = interval(block, area)
-    return f"{_short(name)}\n{number(block[area])}" + (f"  ({spread})" if spread else "")
+    return f"{short_name(name)}\n{number(block[area])}" + (f"  ({spread})" if spread else "")
 
 
 def _blocks(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
     found: Mapping[str, Any] = metrics["classes" if metrics["task"] == "multiclass" else "labels"]
     return found
-
-
-def _short(name: str) -> str:
-    text = name.replace("_", " ")
-    return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…"

@@ -48,3 +48,13 @@ def counted(count: int, singular: str, plural: str) -> str:
 def thousands(count: int) -> str:
     """`2303` -> `2,303`."""
     return f"{count:,}"
+
+
+def short_name(name: str) -> str:
+    """A label's name with blanks, cut to what a panel of a picture has room for."""
+    text = name.replace("_", " ")
+    return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…"
+
+
+_LONGEST_NAME = 26
+"""Characters over one of four panels side by side."""

@@ -24,7 +24,7 @@ from csi_predictor.synthesis.bones import (
     vertebra_z_mm,
 )
 from csi_predictor.synthesis.ct_strands import paint_strands
-from csi_predictor.synthesis.grid import Array, Grid, Solid, ellipsoid, profile, span, stack
+from csi_predictor.synthesis.grid import Array, Grid, Solid, ellipsoid, mix, profile, span, stack
 from csi_predictor.synthesis.habitus import Habitus
 from csi_predictor.synthesis.mediastinum import draw_mediastinum
 from csi_predictor.synthesis.noise import smooth_noise
@@ -90,12 +90,6 @@ def draw_chest(grid: Grid, habitus: Habitus, rng: np.random.Generator) -> Chest:
             lung[organ.box] *= 1.0 - organ.filling
         lungs[side] = lung
     return Chest(grid, hu, lungs)
-
-
-def mix(volume: Array, solid: Solid, value: float) -> None:
-    """Replace what the volume holds by `value` where the solid is."""
-    part = volume[solid.box]
-    part += solid.filling * (np.float32(value) - part)
 
 
 def _over_air(solid: Solid, value: float) -> Array:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from csi_predictor.synthesis.anatomy import APEX_Z_MM, LEFT, RIGHT
-from csi_predictor.synthesis.ct_body import AIR_HU, Chest, ct_grid, draw_chest, mix
+from csi_predictor.synthesis.ct_body import AIR_HU, Chest, ct_grid, draw_chest
 from csi_predictor.synthesis.ct_lungs import (
     EMPHYSEMA_HU,
     add_airways,
@@ -21,7 +21,7 @@ from csi_predictor.synthesis.ct_lungs import (
 )
 from csi_predictor.synthesis.findings_lesions import draw_consolidation, draw_nodule
 from csi_predictor.synthesis.findings_plan import draw_labels, pick_sides, smallest, with_heart
-from csi_predictor.synthesis.grid import Array
+from csi_predictor.synthesis.grid import Array, mix
 from csi_predictor.synthesis.habitus import Habitus, draw_habitus
 from csi_predictor.synthesis.thorax import Thorax
 

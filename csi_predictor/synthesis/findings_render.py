@@ -13,7 +13,7 @@ from csi_predictor.synthesis.findings_lesions import draw_consolidation, draw_no
 from csi_predictor.synthesis.findings_plan import draw_labels, pick_sides, smallest, with_heart
 from csi_predictor.synthesis.grid import Array, profile
 from csi_predictor.synthesis.habitus import Habitus, draw_habitus
-from csi_predictor.synthesis.noise import smooth_noise
+from csi_predictor.synthesis.noise import soft_tissue_unevenness
 from csi_predictor.synthesis.projection import View, project_strands, project_volume
 from csi_predictor.synthesis.radiograph import draw_exposure, expose
 from csi_predictor.synthesis.strands import join
@@ -151,7 +151,7 @@ def render_finding(
     if case.has("device"):
         # The device of a patient is the same in all of the images.
         strands.append(draw_device(np.random.default_rng((case.habitus.seed, 2))))
-    depth = project_volume(volume, thorax.grid, view) * _unevenness(size, tissue)
+    depth = project_volume(volume, thorax.grid, view) * soft_tissue_unevenness(size, tissue)
     depth += project_strands(join(strands), thorax.grid, view)
     return expose(depth, draw_exposure(beam, noise=noise), beam)
 
@@ -194,9 +194,3 @@ def _add_nodules(
         nodule = draw_nodule(thorax.grid, aerated, diameters, rng)
         part = volume[nodule.box]
         part += nodule.filling * np.maximum(np.float32(SOFT_TISSUE_PER_MM) - part, 0.0)
-
-
-def _unevenness(size: int, rng: np.random.Generator) -> Array:
-    """Soft tissue is nowhere as even as the solids that stand for it."""
-    broad = smooth_noise((size, size), (9, 9), rng)
-    return np.asarray(1.0 + 0.016 * broad + 0.005 * smooth_noise((size, size), (40, 40), rng))

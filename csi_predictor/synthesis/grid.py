@@ -152,3 +152,9 @@ def ellipsoid(
         half_depth=radii_mm[1] * swell,
         power=power,
     )
+
+
+def mix(volume: Array, solid: Solid, value: float) -> None:
+    """Replace what a volume (D, H, W) holds by `value` where the solid is, in its share."""
+    part = volume[solid.box]
+    part += solid.filling * (np.float32(value) - part)

@@ -24,3 +24,9 @@ def _spread(count: int, size: int) -> Array:
     matrix = CubicSpline(np.linspace(0, 1, count), np.eye(count))(np.linspace(0, 1, size))
     matrix /= np.sqrt((matrix**2).sum(axis=1, keepdims=True))
     return np.asarray(matrix, dtype=np.float32)
+
+
+def soft_tissue_unevenness(size: int, rng: np.random.Generator) -> Array:
+    """(size, size) factors around 1: soft tissue is nowhere as even as the solids drawn for it."""
+    broad = smooth_noise((size, size), (9, 9), rng)
+    return np.asarray(1.0 + 0.016 * broad + 0.005 * smooth_noise((size, size), (40, 40), rng))

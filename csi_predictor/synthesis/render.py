@@ -8,7 +8,7 @@ from csi_predictor.synthesis.cases import Case, study_rng
 from csi_predictor.synthesis.congestion import draw_congestion
 from csi_predictor.synthesis.devices import draw_devices, draw_plate
 from csi_predictor.synthesis.grid import Array
-from csi_predictor.synthesis.noise import smooth_noise
+from csi_predictor.synthesis.noise import soft_tissue_unevenness
 from csi_predictor.synthesis.projection import View, project_points, project_strands, project_volume
 from csi_predictor.synthesis.radiograph import draw_exposure, expose
 from csi_predictor.synthesis.strands import join
@@ -40,7 +40,7 @@ def render_case(case: Case, *, size: int, seed: int, noise: float, rotation_deg:
         strands.append(draw_plate(_zone_middle(thorax, _hindered(case)), things))
     volume = congestion.water * np.float32(WATER_PER_MM - LUNG_PER_MM)
     volume += thorax.attenuation_per_mm
-    depth = project_volume(volume, thorax.grid, view) * _unevenness(size, tissue)
+    depth = project_volume(volume, thorax.grid, view) * soft_tissue_unevenness(size, tissue)
     depth += project_strands(join(strands), thorax.grid, view)
     picture = expose(depth, draw_exposure(beam, noise=noise), beam)
     if case.hindrance == "overexposed":
@@ -53,12 +53,6 @@ def _shift_mm(case: Case, rng: np.random.Generator) -> tuple[float, float]:
     off_mm = {"collimated_base": 28.0, "collimated_apex": -28.0}.get(case.hindrance or "", 0.0)
     down, right = rng.normal((off_mm, 0.0), 7.0)
     return float(down), float(right)
-
-
-def _unevenness(size: int, rng: np.random.Generator) -> Array:
-    """Soft tissue is nowhere as even as the solids that stand for it."""
-    broad = smooth_noise((size, size), (9, 9), rng)
-    return np.asarray(1.0 + 0.016 * broad + 0.005 * smooth_noise((size, size), (40, 40), rng))
 
 
 def _hindered(case: Case) -> int:

@@ -22,7 +22,7 @@ from csi_predictor.synthesis.attenuation import (
     TRABECULAR_BONE_PER_MM,
 )
 from csi_predictor.synthesis.bones import draw_bones
-from csi_predictor.synthesis.grid import Array, Grid, Solid
+from csi_predictor.synthesis.grid import Array, Grid, Solid, mix
 from csi_predictor.synthesis.habitus import Habitus
 from csi_predictor.synthesis.mediastinum import draw_mediastinum
 from csi_predictor.synthesis.strands import Strands
@@ -101,9 +101,9 @@ def build_thorax(
         lung[organ.box] *= 1.0 - organ.filling
     volume += lung * (LUNG_PER_MM - volume)
     for head in draw_humeral_heads(grid):
-        _mix(volume, head, 1.15 * TRABECULAR_BONE_PER_MM)
+        mix(volume, head, 1.15 * TRABECULAR_BONE_PER_MM)
     for gas in draw_gas(grid, habitus, rng):
-        _mix(volume, gas, AIR_PER_MM)
+        mix(volume, gas, AIR_PER_MM)
     levels = {side: _zone_levels(habitus, side) for side in (RIGHT, LEFT)}
     hila = {RIGHT: np.array([156, 2, -31], np.float32), LEFT: np.array([147, 4, 33], np.float32)}
     return Thorax(
@@ -133,12 +133,6 @@ def _raise(volume: Array, solid: Solid, value: float) -> None:
     """Let a solid of at least `value` show where the volume is thinner: a union of bodies."""
     part = volume[solid.box]
     np.maximum(part, solid.filling * np.float32(value), out=part)
-
-
-def _mix(volume: Array, solid: Solid, value: float) -> None:
-    """Replace what the volume holds by `value` where the solid is."""
-    part = volume[solid.box]
-    part += solid.filling * (np.float32(value) - part)
 
 
 def _zone_levels(habitus: Habitus, side: int) -> tuple[float, float, float, float]:

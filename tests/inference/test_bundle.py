@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from csi_predictor.errors import BundleError
 from csi_predictor.files import sha256_of
-from csi_predictor.inference.bundle import _hash_facts, hash_id, load_bundle, save_bundle
+from csi_predictor.inference.bundle import hash_facts, hash_id, load_bundle, save_bundle
 from csi_predictor.inference.predictor import Predictor, load_predictor
 from csi_predictor.models.create import create_model
 from csi_predictor.specs import MIRRORED_ZONE_INDEX
@@ -119,7 +119,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     facts = json.loads((tmp_path / "bundle.json").read_text(encoding="utf-8"))
     facts["model_sha256"] = sha256_of(path)
     facts.pop("facts_sha256")
-    facts["facts_sha256"] = _hash_facts(facts)
+    facts["facts_sha256"] = hash_facts(facts)
     (tmp_path / "bundle.json").write_text(json.dumps(facts), encoding="utf-8")
     with pytest.raises(BundleError, match="the weights don't fit the network"):
         load_bundle(tmp_path)

@@ -13,7 +13,7 @@ from csi_predictor.data.cache import PreparedCache
 from csi_predictor.data.manifest import Row
 from csi_predictor.data.prepare import to_tensor
 from csi_predictor.errors import BundleError
-from csi_predictor.inference.bundle import _hash_facts, load_bundle, save_bundle
+from csi_predictor.inference.bundle import hash_facts, load_bundle, save_bundle
 from csi_predictor.inference.predictor import LabelPredictor, Predictor, open_predictor
 from csi_predictor.inference.rows import predict_labels
 from csi_predictor.models.create import create_model
@@ -87,7 +87,7 @@ def test_a_bundle_of_before_labels_still_loads(tmp_path: Path) -> None:
     facts["spec"].pop("stem")
     for name in ("hu_range", "spacing_mm"):
         facts["spec"]["input_spec"].pop(name)
-    facts["facts_sha256"] = _hash_facts(facts)
+    facts["facts_sha256"] = hash_facts(facts)
     path.write_text(json.dumps(facts), encoding="utf-8")
     bundle = load_bundle(tmp_path)
     assert (bundle.facts.label_thresholds, bundle.facts.label_prevalence) == ((), ())

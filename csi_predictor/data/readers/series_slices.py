@@ -18,6 +18,7 @@ _ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 CT_CLASSES = (_CT, *_ENHANCED_CT)
 """CT Image Storage, Enhanced CT and Legacy Converted Enhanced CT."""
 
+_HEAD_BYTES = 256
 _PREFIX_BYTES = 1 << 20
 
 _PER_FRAME = "PerFrameFunctionalGroupsSequence"
@@ -124,6 +125,15 @@ def files_below(folder: Path) -> tuple[Path, ...]:
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         found += [Path(parent, name) for name in names if not name.startswith(".")]
     return tuple(sorted(path for path in found if path.is_file()))
+
+
+def is_dicom_file(path: Path) -> bool:
+    """Whether a file begins as DICOM; False for what can't be read, so that its reader says why."""
+    try:
+        with path.open("rb") as file:
+            return is_dicom(file.read(_HEAD_BYTES))
+    except OSError:
+        return False
 
 
 def scan_slices(paths: Sequence[Path], *, max_megapixels: float) -> tuple[Slice, ...]:
