@@ -30,11 +30,19 @@ ROOMS = {
     "losses": {"config"},
     "metrics": set(),
     "inference": {"data", "models"},
+    "uncertainty": {"metrics", "inference"},
     "training": {"config", "data", "models", "losses", "metrics", "inference"},
-    "evaluation": {"config", "data", "metrics", "inference"},
-    "scoring": {"config", "data", "inference"},
+    "evaluation": {"config", "data", "metrics", "inference", "uncertainty"},
+    "scoring": {"config", "data", "inference", "uncertainty"},
     "benchmarking": {"config", "data", "models", "training", "inference"},
-    "reporting": {"metrics", "inference", "evaluation", "scoring", "benchmarking"},
+    "reporting": {
+        "metrics",
+        "inference",
+        "uncertainty",
+        "evaluation",
+        "scoring",
+        "benchmarking",
+    },
 }
 NOT_PURE = {"metrics": {"torch"}, "config": {"torch", "numpy", "timm"}}
 TOP = {"modes", "cli", "checks", "run_folder", "workflows", "__init__"}

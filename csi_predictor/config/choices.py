@@ -32,6 +32,22 @@ EvaluationSplit = Literal["train", "val", "test", "all"]
 TestTime = Literal["none", "mirror"]
 Engine = Literal["auto", "torch", "torch-int8", "openvino-int8"]
 Quantize = Literal["none", "dynamic", "openvino"]
+Calibration = Literal["none", "temperature", "vector", "isotonic"]
+CalibrationScope = Literal["head", "question"]
+Uncertainty = Literal["none", "mc_dropout", "ensemble"]
+Measure = Literal["auto", "confidence", "entropy", "epistemic", "variance"]
+Policy = Literal["threshold", "budget", "cost", "class_critical"]
+Corruption = Literal[
+    "noise",
+    "brightness",
+    "contrast",
+    "blur",
+    "salt_and_pepper",
+    "jpeg",
+    "rotation",
+    "crop",
+]
+Unsure = Literal["ignore", "flag", "withhold"]
 BenchmarkEngine = Literal[
     "eager",
     "eager-bf16",

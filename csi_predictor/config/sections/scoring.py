@@ -30,6 +30,9 @@ class ScoringSection(Section):
     ungradable_threshold: float = key(
         0.5, "a zone is ungradable when its probability is at least this", gt=0, le=1
     )
+    unsure: Annotated[choices.Unsure, Word] = key(
+        "flag", "an image that the bundle's triage would give to a reader: flag or withhold its csi"
+    )
     risk_medium_above: float = key(1.3, "csi above this is medium risk", ge=0, le=3)
     risk_high_above: float = key(2.2, "csi above this is high risk", ge=0, le=3)
     allow_secondary_capture: bool = key(False, "true = also score Secondary Capture images")
