@@ -24,7 +24,8 @@ def check(config: Config) -> int:
 def train(config: Config) -> int:
     """Train every split, keep the networks as a bundle, report on what each has not seen."""
     from csi_predictor.reporting.model_card import write_model_card
-    from csi_predictor.workflows import evaluation, training
+    from csi_predictor.uncertainty.trust_file import write_trust
+    from csi_predictor.workflows import examination, report, training
     from csi_predictor.workflows.images import start_compute
 
     with open_run(config, "train") as run_dir:
@@ -32,20 +33,13 @@ def train(config: Config) -> int:
         data = training.prepare_training(config, run_dir)
         trained = training.train_all(config, data, compute, run_dir)
         bundle = training.keep_model(config, data, trained, run_dir, compute)
-        unseen = training.predict_unseen(config, data, trained, bundle, compute)
-        if unseen is None:
-            logger.warning("No test images were set aside: there is nothing to evaluate on")
-            write_model_card(bundle.folder / "model_card.md", bundle.facts)
-        else:
-            found = evaluation.report(
-                config,
-                unseen,
-                bundle.facts,
-                run_dir / "evaluation",
-                cache=data.cache,
-                rows=data.manifest.rows,
-            )
-            write_model_card(bundle.folder / "model_card.md", bundle.facts, found.metrics)
+        examined = examination.examine(config, data, trained, bundle, compute)
+        if examined.trust is not None:
+            write_trust(bundle, examined.trust)
+        metrics = report.report_training(
+            config, examined, bundle, run_dir, data.cache, compute.device
+        )
+        write_model_card(bundle.folder / "model_card.md", bundle.facts, metrics)
         mark_finished(run_dir)
         logger.info("Done. The model is in {}", bundle.folder)
     return 0

@@ -44,7 +44,7 @@ class ZoneLogProbabilities:
 
 
 def zone_probabilities(logits: Tensor, head: ZoneHead) -> ZoneProbabilities:
-    """Probabilities, float32, of a zone head's logits.
+    """Probabilities of a zone head's logits, float64 if they are, else float32.
 
     Args:
         logits: (B, Z, 4) of an ordinal head: P(grade > 0), P(> 1), P(> 2) as falling cumulative
@@ -68,7 +68,7 @@ def zone_log_probabilities(logits: Tensor, head: ZoneHead) -> ZoneLogProbabiliti
         raise ValueError(
             f"logits {tuple(logits.shape)}: expected (B, Z, {expected}) of HEAD={head}"
         )
-    logits = logits.float()
+    logits = logits if logits.dtype == torch.float64 else logits.float()
     if head == "ordinal":
         return ZoneLogProbabilities(
             grades=_ordinal_log_grades(logits[..., :-1]),

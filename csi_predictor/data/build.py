@@ -8,12 +8,13 @@ from typing import Any
 from loguru import logger
 
 from csi_predictor.config.schema import Config, DataSection
+from csi_predictor.data.attributes import Values, read_attributes
 from csi_predictor.data.augment import PROFILES, Augmentation
 from csi_predictor.data.cache import PixelStore, PreparedCache
 from csi_predictor.data.duplicates import DuplicateGroup, find_equal_files, find_equal_pixels
 from csi_predictor.data.label_rows import LabelsTable
 from csi_predictor.data.label_table import scan_label_table
-from csi_predictor.data.manifest import Manifest, join_images, read_manifest
+from csi_predictor.data.manifest import Manifest, Row, join_images, read_manifest
 from csi_predictor.data.medmnist import MedMnistSet, read_medmnist
 from csi_predictor.data.medmnist_images import MedMnistImages
 from csi_predictor.data.official_processor import check_official_processor
@@ -251,3 +252,21 @@ def _warn_of(groups: Sequence[DuplicateGroup], what: str) -> None:
         )
     if len(groups) > _SHOWN_DUPLICATES:
         logger.warning("... and {} more groups of {}", len(groups) - _SHOWN_DUPLICATES, what)
+
+
+def build_attributes(config: Config, rows: Sequence[Row]) -> dict[str, Values]:
+    """Of each of [EVALUATION] SUBGROUPS one value an image; see `data.attributes`.
+
+    Raises:
+        ConfigError: AGE_BANDS don't rise.
+        LabelsError: A subgroup is neither a column nor a DICOM tag, or makes no groups.
+    """
+    section, data = config.evaluation, config.data
+    return read_attributes(
+        rows,
+        section.subgroups,
+        table=data.labels_csv if data.source != "phantom" else None,
+        id_column=data.id_column,
+        separator=_SEPARATORS[data.labels_csv_separator],
+        age_bands=section.age_bands,
+    )

@@ -4,8 +4,10 @@ from functools import partial
 
 import numpy as np
 
-from csi_predictor.evaluation.figures import Block, plain, with_intervals
+from csi_predictor.evaluation.calibration import bin_blocks, reliability_of
+from csi_predictor.evaluation.figures import Block, with_intervals
 from csi_predictor.inference.predictions import Floats, Predictions
+from csi_predictor.inference.questions import questions_of
 from csi_predictor.metrics import calibration, ranking
 from csi_predictor.metrics.bootstrap import Resampling
 from csi_predictor.metrics.counts import ratio
@@ -13,25 +15,11 @@ from csi_predictor.metrics.counts import ratio
 
 def calibration_block(predictions: Predictions, resampling: Resampling) -> Block:
     """`ece` of the given grade's probability over gradable zones, and its bins."""
-    confidence = _confidence(predictions)
-    is_known = ~np.isnan(predictions.targets)
-    is_right = predictions.grades == predictions.targets
-    each = calibration.bin_sums(confidence, is_right, is_known).sum(axis=1)  # (N, 15, 3)
-    sums = resampling.sums(each)
-    means, accuracies = calibration.bin_means(sums[0])
-    edges = calibration.bin_edges()
-    bins = [
-        {
-            "low": float(edges[index]),
-            "high": float(edges[index + 1]),
-            "count": int(sums[0, index, 0]),
-            "confidence": plain(means[index]),
-            "accuracy": plain(accuracies[index]),
-        }
-        for index in range(calibration.NUM_BINS)
-    ]
+    questions = questions_of(predictions)
+    each = calibration.bin_sums(*reliability_of(questions), questions.is_known).sum(axis=1)
+    sums = resampling.sums(each)  # (1 + R, 15, 3)
     ece = {"ece": calibration.expected_calibration_error(sums)}
-    return with_intervals(ece) | {"calibration": {"bins": bins}}
+    return with_intervals(ece) | {"calibration": {"bins": bin_blocks(sums[0])}}
 
 
 def ungradable_block(predictions: Predictions, resampling: Resampling) -> Block:
@@ -64,12 +52,6 @@ def ungradable_block(predictions: Predictions, resampling: Resampling) -> Block:
         "n_withheld": int(found[0] + false[0]),
         "n_withheld_gradable": int(false[0]),
     }
-
-
-def _confidence(predictions: Predictions) -> Floats:
-    """(N, Z) probability of the grade given, which need not be the likeliest grade."""
-    given = predictions.grades[..., None]
-    return np.take_along_axis(predictions.grade_probs, given, axis=-1)[..., 0]
 
 
 def _ranked(predictions: Predictions, area: ranking.Area, image_weights: Floats) -> Floats:

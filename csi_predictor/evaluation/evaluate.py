@@ -1,7 +1,7 @@
 """Predictions with their truth -> the record of an evaluation."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,10 @@ class Evaluation:
     metrics: Mapping[str, Any]
     worst: tuple[int, ...]
     notes: tuple[str, ...]
+
+    def with_blocks(self, blocks: Mapping[str, Any]) -> "Evaluation":
+        """The same with more figures."""
+        return replace(self, metrics={**self.metrics, **blocks})
 
     @property
     def confusion(self) -> NDArray[np.int64]:

@@ -78,11 +78,12 @@ def _draw_classes(
     by_name = _by_name(predictions, resampling, draws)
     by_name = {("recall" if key == "sensitivity" else key): v for key, v in by_name.items()}
     known = np.isfinite(predictions.targets[:, 0])
-    given = probs.argmax(axis=1)
+    given = predictions.called.argmax(axis=1)
+    confidence = np.take_along_axis(probs, given[:, None], axis=1)[:, 0]
     each = counts.count_confusion(predictions.targets[:, 0], given, num_classes=probs.shape[1])
     confusion = resampling.sums(each)
     is_right = given == predictions.targets[:, 0]
-    bins = resampling.sums(calibration.bin_sums(probs.max(axis=1), is_right, known))
+    bins = resampling.sums(calibration.bin_sums(confidence, is_right, known))
     squares = np.where(known, ((probs - np.where(known[:, None], truth, 0)) ** 2).sum(axis=1), 0)
     sums = resampling.sums(np.stack([squares, known.astype(np.float64)], axis=1))
     auroc, auprc = by_name["auroc"], by_name["auprc"]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from csi_predictor.errors import LabelsError
+from csi_predictor.evaluation.calibration import bin_blocks
 from csi_predictor.evaluation.evaluate import FEW_PATIENTS, Evaluation
 from csi_predictor.evaluation.figures import (
     Block,
@@ -18,7 +19,6 @@ from csi_predictor.evaluation.figures import (
 from csi_predictor.evaluation.label_draws import LabelDraws, label_draws
 from csi_predictor.inference.label_predictions import LabelPredictions
 from csi_predictor.inference.predictions import Floats
-from csi_predictor.metrics import calibration
 from csi_predictor.metrics.bootstrap import resample_patients
 
 FEW_POSITIVES = 10
@@ -65,6 +65,8 @@ def evaluate_labels(
         predictions,
         probs=np.broadcast_to(prevalence, predictions.probs.shape),
         thresholds=(),
+        spread=None,
+        kept_calls=None,
     )
     model, baseline = (label_draws(each, resampling) for each in (predictions, constant))
     metrics: Block = {
@@ -77,7 +79,7 @@ def evaluate_labels(
         **with_intervals(model.main),
         _group(predictions): _names_block(predictions, model),
         **({"confusion": plain_counts(model.confusion)} if predictions.is_multiclass else {}),
-        "calibration": {"bins": _bins(model.bins)},
+        "calibration": {"bins": bin_blocks(model.bins)},
         "baseline": {
             "prevalence": [plain(share) for share in prevalence],
             "source": "evaluated rows" if train_prevalence is None else "training rows",
@@ -155,21 +157,6 @@ def _names_block(predictions: LabelPredictions, draws: LabelDraws) -> Block:
             **with_intervals({figure: values[:, k] for figure, values in draws.by_name.items()}),
         }
     return blocks
-
-
-def _bins(sums: Floats) -> list[Block]:
-    means, shares = calibration.bin_means(sums)
-    edges = calibration.bin_edges()
-    return [
-        {
-            "low": float(edges[index]),
-            "high": float(edges[index + 1]),
-            "count": int(sums[index, 0]),
-            "confidence": plain(means[index]),
-            "accuracy": plain(shares[index]),
-        }
-        for index in range(calibration.NUM_BINS)
-    ]
 
 
 def _gain(model: LabelDraws, baseline: LabelDraws) -> Block:

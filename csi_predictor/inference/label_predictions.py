@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from csi_predictor.inference.predictions import Floats
+from csi_predictor.inference.predictions import Floats, join_spreads_if_all
+from csi_predictor.inference.spread import Spread
 from csi_predictor.specs import TargetSpec
 
 
@@ -25,6 +26,9 @@ class LabelPredictions:
         probs: (N, K) of each label, or of each class (rows sum to 1).
         thresholds: Of `multilabel`, one a label: from this probability on it is called present.
             They come from validation rows, never from these. Empty = 0.5 each.
+        spread: How far the model's passes disagree; None = not kept.
+        kept_calls: (N, K) what was called before calibration, which says how sure the model is,
+            never another answer. None = `probs` and `thresholds` tell.
     """
 
     file_ids: tuple[str, ...]
@@ -34,6 +38,8 @@ class LabelPredictions:
     targets: Floats
     probs: Floats
     thresholds: tuple[float, ...] = ()
+    spread: Spread | None = None
+    kept_calls: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.file_ids)
@@ -61,6 +67,8 @@ class LabelPredictions:
     @cached_property
     def called(self) -> NDArray[np.bool_]:
         """(N, K) True where the model calls a label present, or the class it chooses."""
+        if self.kept_calls is not None:
+            return self.kept_calls
         if self.is_multiclass:
             return np.asarray(self.probs.argmax(axis=1)[:, None] == np.arange(len(self.names)))
         thresholds = np.array(self.thresholds or (0.5,) * len(self.names))
@@ -75,7 +83,13 @@ class LabelPredictions:
             paths=tuple(self.paths[i] for i in index),
             targets=self.targets[index],
             probs=self.probs[index],
+            spread=None if self.spread is None else self.spread.take(index),
+            kept_calls=None if self.kept_calls is None else self.kept_calls[index],
         )
+
+    def calibrated(self, probs: Floats, thresholds: tuple[float, ...]) -> "LabelPredictions":
+        """The same answers, each as sure as (N, K) calibrated probabilities say."""
+        return replace(self, probs=probs, thresholds=thresholds, kept_calls=self.called)
 
 
 def concatenate_labels(parts: list[LabelPredictions]) -> LabelPredictions:
@@ -87,4 +101,6 @@ def concatenate_labels(parts: list[LabelPredictions]) -> LabelPredictions:
         paths=tuple(path for part in parts for path in part.paths),
         targets=np.concatenate([part.targets for part in parts]),
         probs=np.concatenate([part.probs for part in parts]),
+        spread=join_spreads_if_all([part.spread for part in parts]),
+        kept_calls=np.concatenate([part.called for part in parts]),
     )

@@ -1,14 +1,17 @@
 """The one predict loop: pixels to logits, for validation, evaluation and scoring alike."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from csi_predictor.inference.evaluation_mode import evaluation_mode
+from csi_predictor.inference.mc_dropout import dropout_passes
+from csi_predictor.models.assemble import CsiModel
 from csi_predictor.specs import MIRRORED_ZONE_INDEX, Task, ZoneHead
 from csi_predictor.zone_logits import ZoneProbabilities, zone_probabilities
 
@@ -21,6 +24,14 @@ class PixelBatch(Protocol):
     pixels: Tensor
     targets: Tensor
     indices: Tensor
+
+
+@dataclass(frozen=True)
+class DropoutPasses:
+    """How often, and with which masks, each network answers under dropout (`mc_dropout`)."""
+
+    num_passes: int
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -46,12 +57,13 @@ def predict_logits(
     device: torch.device,
     test_time: TestTime = "none",
     task: Task = "csi",
+    dropout: DropoutPasses | None = None,
 ) -> Logits:
-    """Every model's logits for every batch, in float32 and evaluation mode."""
-    parts = [
-        (run_models(models, batch.pixels, device=device, test_time=test_time, task=task), batch)
-        for batch in batches
-    ]
+    """Every model's logits for every batch, in float32 and evaluation mode (but for `dropout`)."""
+    run = partial(
+        run_models, models, device=device, test_time=test_time, task=task, dropout=dropout
+    )
+    parts = [(run(batch.pixels), batch) for batch in batches]
     return Logits(
         torch.cat([values for values, _ in parts], dim=1),
         torch.cat([batch.targets for _, batch in parts]).float(),
@@ -67,8 +79,11 @@ def run_models(
     device: torch.device,
     test_time: TestTime,
     task: Task = "csi",
+    dropout: DropoutPasses | None = None,
 ) -> Tensor:
     """(M, B, ...) logits of pixels (B, C, ...); `mirror` adds each model's second look.
+
+    With `dropout` each look is one for every mask.
 
     The mirrored picture shows the patient's left on the other side, so its answers are put back
     to the zones that they are about; labels and classes that name a side are
@@ -76,23 +91,39 @@ def run_models(
     """
     pixels = pixels.to(device)
     passes = []
-    with _evaluation_mode(models):
+    with evaluation_mode(models):
         for model in models:
-            passes.append(model(pixels).logits)
+            passes.append(_look(model, pixels, dropout))
             if test_time == "mirror":
-                mirrored = model(pixels.flip(-1)).logits
-                passes.append(mirrored[:, list(MIRRORED_ZONE_INDEX)] if task == "csi" else mirrored)
-    return torch.stack(passes).float().cpu()
+                mirrored = _look(model, pixels.flip(-1), dropout)
+                is_sided = task == "csi"
+                passes.append(mirrored[:, :, list(MIRRORED_ZONE_INDEX)] if is_sided else mirrored)
+    return torch.cat(passes).float().cpu()
+
+
+def _look(model: nn.Module, pixels: Tensor, dropout: DropoutPasses | None) -> Tensor:
+    """(T, B, ...) logits: one, or one under each mask."""
+    if dropout is None:
+        logits: Tensor = model(pixels).logits
+        return logits[None]
+    if not isinstance(model, CsiModel):
+        raise TypeError(f"{type(model).__name__}: expected a network of the registry, to drop from")
+    return dropout_passes(model, pixels, num_passes=dropout.num_passes, seed=dropout.seed)
 
 
 def mean_probabilities(values: Tensor, *, head: ZoneHead) -> ZoneProbabilities:
     """(M, N, Z, L) logits -> the mean over the M passes of their probabilities, float64."""
-    each = zone_probabilities(values, head)
-    return ZoneProbabilities(each.grades.double().mean(dim=0), each.ungradable.double().mean(dim=0))
+    each = zone_probabilities(values.double(), head)
+    return ZoneProbabilities(each.grades.mean(dim=0), each.ungradable.mean(dim=0))
 
 
 def mean_label_probabilities(values: Tensor, *, task: Task) -> Tensor:
-    """(M, N, K) logits -> (N, K) the mean over the M passes of their probabilities, float64.
+    """(M, N, K) logits -> (N, K) the mean over the M passes of their probabilities, float64."""
+    return label_probabilities(values, task=task).mean(dim=0)
+
+
+def label_probabilities(values: Tensor, *, task: Task) -> Tensor:
+    """Logits (..., K) -> probabilities (..., K), float64.
 
     Args:
         values: Logits.
@@ -102,20 +133,7 @@ def mean_label_probabilities(values: Tensor, *, task: Task) -> Tensor:
         ValueError: Of another task.
     """
     if task == "multiclass":
-        return values.double().softmax(dim=-1).mean(dim=0)
+        return values.double().softmax(dim=-1)
     if task == "multilabel":
-        return values.double().sigmoid().mean(dim=0)
+        return values.double().sigmoid()
     raise ValueError(f"task {task}: expected multiclass or multilabel")
-
-
-@contextmanager
-def _evaluation_mode(models: Sequence[nn.Module]) -> Iterator[None]:
-    """Evaluation mode inside; afterwards each module is as it was, frozen parts included."""
-    modes = {module: module.training for model in models for module in model.modules()}
-    for model in models:
-        model.eval()
-    try:
-        yield
-    finally:
-        for module, is_training in modes.items():
-            module.training = is_training

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from csi_predictor.inference.spread import Spread, join_spreads
 from csi_predictor.specs import NUM_GRADES
 
 Floats = NDArray[np.float64]
@@ -25,6 +26,9 @@ class Predictions:
         p_ungradable: (N, Z) probability that the zone can't be graded.
         ungradable_threshold: From this probability on a zone counts as ungradable.
         min_gradable_zones: With fewer gradable zones the model gives no CSI.
+        spread: How far the model's passes disagree about each grade; None = not kept.
+        uncalibrated: `grade_probs` before calibration, from which the grade is given: calibration
+            says how sure the model is, never another grade. None = they weren't calibrated.
     """
 
     file_ids: tuple[str, ...]
@@ -35,19 +39,25 @@ class Predictions:
     p_ungradable: Floats
     ungradable_threshold: float = 0.5
     min_gradable_zones: int = 1
+    spread: Spread | None = None
+    uncalibrated: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.file_ids)
 
     @cached_property
     def expected(self) -> Floats:
-        """(N, Z) mean of the grade's distribution, 0-3."""
-        return expected_grade(self.grade_probs)
+        """(N, Z) mean of the grade's distribution before calibration, 0-3."""
+        return expected_grade(self._graded_by)
 
     @cached_property
     def grades(self) -> NDArray[np.int64]:
         """(N, Z) the grade given, 0-3, for every zone whether gradable or not."""
-        return given_grade(self.grade_probs)
+        return given_grade(self._graded_by)
+
+    @property
+    def _graded_by(self) -> Floats:
+        return self.grade_probs if self.uncalibrated is None else self.uncalibrated
 
     @cached_property
     def is_ungradable(self) -> NDArray[np.bool_]:
@@ -76,7 +86,13 @@ class Predictions:
             targets=self.targets[index],
             grade_probs=self.grade_probs[index],
             p_ungradable=self.p_ungradable[index],
+            spread=None if self.spread is None else self.spread.take(index),
+            uncalibrated=None if self.uncalibrated is None else self.uncalibrated[index],
         )
+
+    def calibrated(self, grade_probs: Floats) -> "Predictions":
+        """The same answers, each as sure as (N, Z, 4) calibrated probabilities say."""
+        return replace(self, grade_probs=grade_probs, uncalibrated=self._graded_by)
 
 
 def concatenate(parts: list[Predictions]) -> Predictions:
@@ -90,7 +106,15 @@ def concatenate(parts: list[Predictions]) -> Predictions:
         p_ungradable=np.concatenate([part.p_ungradable for part in parts]),
         ungradable_threshold=parts[0].ungradable_threshold,
         min_gradable_zones=parts[0].min_gradable_zones,
+        spread=join_spreads_if_all([part.spread for part in parts]),
+        uncalibrated=np.concatenate([part._graded_by for part in parts]),
     )
+
+
+def join_spreads_if_all(spreads: list[Spread | None]) -> Spread | None:
+    """Several sets' spreads after each other; None where one has none."""
+    known = [spread for spread in spreads if spread is not None]
+    return join_spreads(known) if len(known) == len(spreads) else None
 
 
 def expected_grade(grade_probs: Floats) -> Floats:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,10 +11,13 @@ from torch import Tensor, nn
 
 from csi_predictor.data.official_processor import check_official_processor
 from csi_predictor.errors import BundleError, ConfigError
-from csi_predictor.inference.bundle import Bundle, load_bundle
+from csi_predictor.inference.bundle import Bundle
+from csi_predictor.inference.mc_dropout import has_dropout
 from csi_predictor.inference.predict import (
+    DropoutPasses,
     Logits,
     PixelBatch,
+    label_probabilities,
     mean_label_probabilities,
     mean_probabilities,
     predict_logits,
@@ -23,8 +25,10 @@ from csi_predictor.inference.predict import (
 )
 from csi_predictor.inference.predictions import Floats
 from csi_predictor.inference.quantization import INT8_ENGINES, load_int8, read_report
+from csi_predictor.inference.spread import Spread, spread_of
 from csi_predictor.specs import InputSpec, TargetSpec, ZoneHead
 from csi_predictor.versions import software_version
+from csi_predictor.zone_logits import zone_probabilities
 
 EngineName = Literal["auto", "torch", "torch-int8", "openvino-int8"]
 
@@ -52,10 +56,12 @@ class BundlePredictor:
         device: Where the networks run.
         engine: What runs them; `auto` is torch.
         networks: Of all bundles, already made for the engine; empty = made here.
+        dropout: Masks of dropout under which each network answers; None = without dropout.
 
     Raises:
-        BundleError: The bundles differ in preprocessing, head or answers, or int8 is asked for and
-            one has no report of an evaluation that allows it.
+        BundleError: The bundles differ in preprocessing, head or answers, int8 is asked for and
+            one has no report of an evaluation that allows it, or dropout is asked for and a
+            network has none or runs as int8.
         ConfigError: The installed transformers can't run their official processor, or int8 is asked
             for on another device than the CPU.
     """
@@ -67,6 +73,7 @@ class BundlePredictor:
         device: torch.device,
         engine: EngineName = "auto",
         networks: Sequence[nn.Module] = (),
+        dropout: DropoutPasses | None = None,
     ) -> None:
         _check_alike(bundles)
         first = bundles[0].facts
@@ -83,6 +90,9 @@ class BundlePredictor:
             network.to(memory_format=layout).to(device)
             for network in networks or _load_networks(bundles, engine, device)
         ]
+        self._dropout = dropout
+        if dropout is not None:
+            _check_dropout(bundles, self._engine)
 
     @property
     def facts(self) -> PredictorFacts:
@@ -97,6 +107,16 @@ class BundlePredictor:
             int8_sha256=self._int8_sha256,
         )
 
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """Every member, in evaluation mode, on the device."""
+        return tuple(self._models)
+
+    @property
+    def device(self) -> torch.device:
+        """Where they run."""
+        return self._device
+
     def run_networks(self, pixels: Tensor) -> Tensor:
         """(B, C, ...) normalised pixels -> (M, B, ...) logits of every network and look."""
         return run_models(
@@ -105,6 +125,7 @@ class BundlePredictor:
             device=self._device,
             test_time=self._test_time,
             task=self.target_spec.task,
+            dropout=self._dropout,
         )
 
     def predict_logits(self, batches: Iterable[PixelBatch]) -> Logits:
@@ -115,6 +136,7 @@ class BundlePredictor:
             device=self._device,
             test_time=self._test_time,
             task=self.target_spec.task,
+            dropout=self._dropout,
         )
 
 
@@ -128,22 +150,26 @@ class Predictor(BundlePredictor):
         device: torch.device,
         engine: EngineName = "auto",
         networks: Sequence[nn.Module] = (),
+        dropout: DropoutPasses | None = None,
     ) -> None:
-        super().__init__(bundles, device=device, engine=engine, networks=networks)
+        super().__init__(bundles, device=device, engine=engine, networks=networks, dropout=dropout)
         self.zones = self.target_spec.names
         self.baseline_grades = bundles[0].facts.baseline_grades
         self._head = _zone_head(bundles[0])
 
-    def predict_pixels(self, pixels: Tensor) -> tuple[Floats, Floats]:
-        """(B, C, H, W) normalised pixels -> grades (B, Z, 4) and p_ungradable (B, Z)."""
-        probabilities = mean_probabilities(self.run_networks(pixels), head=self._head)
+    def predict_pixels(self, pixels: Tensor) -> tuple[Floats, Floats, Spread]:
+        """(B, C, H, W) normalised pixels -> grades (B, Z, 4), p_ungradable (B, Z), their spread."""
+        values = self.run_networks(pixels)
+        return *self.read_logits(values), self.spread_of_passes(values)
+
+    def read_logits(self, values: Tensor) -> tuple[Floats, Floats]:
+        """(M, N, Z, L) logits -> the passes' mean grades (N, Z, 4) and p_ungradable (N, Z)."""
+        probabilities = mean_probabilities(values, head=self._head)
         return probabilities.grades.numpy(), probabilities.ungradable.numpy()
 
-    def predict_batches(self, batches: Iterable[PixelBatch]) -> tuple[Floats, Floats, np.ndarray]:
-        """Grades (N, Z, 4), p_ungradable (N, Z) and the rows' indices (N,) of many batches."""
-        logits = self.predict_logits(batches)
-        probabilities = mean_probabilities(logits.values, head=self._head)
-        return probabilities.grades.numpy(), probabilities.ungradable.numpy(), logits.indices
+    def spread_of_passes(self, values: Tensor) -> Spread:
+        """(M, N, Z, L) logits -> how far the passes disagree about the grades."""
+        return _spread_of_finite(zone_probabilities(values.double(), self._head).grades)
 
 
 class LabelPredictor(BundlePredictor):
@@ -156,8 +182,9 @@ class LabelPredictor(BundlePredictor):
         device: torch.device,
         engine: EngineName = "auto",
         networks: Sequence[nn.Module] = (),
+        dropout: DropoutPasses | None = None,
     ) -> None:
-        super().__init__(bundles, device=device, engine=engine, networks=networks)
+        super().__init__(bundles, device=device, engine=engine, networks=networks, dropout=dropout)
         if self.target_spec.task not in ("multiclass", "multilabel"):
             raise BundleError(
                 f"{bundles[0].folder}: it answers TASK = {self.target_spec.task}: expected labels "
@@ -166,11 +193,17 @@ class LabelPredictor(BundlePredictor):
         every = [bundle.facts.label_thresholds for bundle in bundles]
         self.thresholds = tuple(np.mean(every, axis=0).tolist()) if all(every) else ()
 
-    def predict_batches(self, batches: Iterable[PixelBatch]) -> tuple[Floats, np.ndarray]:
-        """Probabilities (N, K) and the rows' indices (N,) of many batches."""
-        logits = self.predict_logits(batches)
-        probs = mean_label_probabilities(logits.values, task=self.target_spec.task)
-        return probs.numpy(), logits.indices
+    def read_logits(self, values: Tensor) -> Floats:
+        """(M, N, K) logits -> (N, K) the mean of the passes' probabilities."""
+        probs: Floats = mean_label_probabilities(values, task=self.target_spec.task).numpy()
+        return probs
+
+    def spread_of_passes(self, values: Tensor) -> Spread:
+        """(M, N, K) logits -> how far the passes disagree about each label, or about the class."""
+        probs = label_probabilities(values, task=self.target_spec.task)
+        if self.target_spec.task == "multiclass":
+            return _spread_of_finite(probs[:, :, None])
+        return _spread_of_finite(torch.stack([1 - probs, probs], dim=-1))
 
 
 def open_predictor(
@@ -179,6 +212,7 @@ def open_predictor(
     device: torch.device,
     engine: EngineName = "auto",
     networks: Sequence[nn.Module] = (),
+    dropout: DropoutPasses | None = None,
 ) -> Predictor | LabelPredictor:
     """The predictor that answers the bundles' task; arguments as of `BundlePredictor`.
 
@@ -187,7 +221,7 @@ def open_predictor(
     """
     is_csi = bundles and bundles[0].facts.spec.target_spec.task == "csi"
     kind = Predictor if is_csi else LabelPredictor
-    return kind(bundles, device=device, engine=engine, networks=networks)
+    return kind(bundles, device=device, engine=engine, networks=networks, dropout=dropout)
 
 
 def channels_last_of(spec: InputSpec) -> torch.memory_format:
@@ -195,16 +229,10 @@ def channels_last_of(spec: InputSpec) -> torch.memory_format:
     return torch.channels_last if len(spec.size) == 2 else torch.channels_last_3d
 
 
-def load_predictor(
-    folders: Sequence[Path], *, device: torch.device, engine: EngineName = "auto"
-) -> Predictor:
-    """The bundles of some folders as one predictor of six zones.
-
-    Raises:
-        BundleError: A bundle can't be loaded, they don't go together, or int8 isn't allowed.
-        ConfigError: Int8 is asked for on another device than the CPU.
-    """
-    return Predictor([load_bundle(folder) for folder in folders], device=device, engine=engine)
+def _spread_of_finite(passes: Tensor) -> Spread:
+    """(M, N, Q, C) -> their spread; passes that aren't numbers are refused by their reader."""
+    is_finite = passes.isfinite().all(dim=-1, keepdim=True)
+    return spread_of(torch.where(is_finite, passes, 1 / passes.shape[-1]).numpy())
 
 
 def _load_networks(
@@ -228,6 +256,20 @@ def _hash_of_reports(bundles: Sequence[Bundle], engine: EngineName) -> str:
 
 def _engine_version(engine: EngineName) -> str:
     return version("openvino") if engine == "openvino-int8" else torch.__version__
+
+
+def _check_dropout(bundles: Sequence[Bundle], engine: str) -> None:
+    if engine != "torch":
+        raise BundleError(
+            f"UNCERTAINTY = mc_dropout: {engine} has no dropout: expected [SCORING] ENGINE = torch"
+        )
+    for bundle in bundles:
+        for model in bundle.models:
+            if not has_dropout(model):
+                raise BundleError(
+                    f"{bundle.folder}: UNCERTAINTY = mc_dropout: the network has no dropout: "
+                    "expected one trained with [MODEL] DROPOUT_RATE above 0; set UNCERTAINTY = none"
+                )
 
 
 def _zone_head(bundle: Bundle) -> ZoneHead:

@@ -1,6 +1,6 @@
 """A predictor over rows of a labels table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -11,8 +11,9 @@ from csi_predictor.data.cache import PixelStore
 from csi_predictor.data.dataset import ImageDataset
 from csi_predictor.data.manifest import Row
 from csi_predictor.inference.label_predictions import LabelPredictions
+from csi_predictor.inference.predict import PixelBatch
 from csi_predictor.inference.predictions import Predictions
-from csi_predictor.inference.predictor import LabelPredictor, Predictor
+from csi_predictor.inference.predictor import BundlePredictor, LabelPredictor, Predictor
 from csi_predictor.progress import track
 from csi_predictor.specs import InputSpec
 
@@ -51,9 +52,8 @@ def predict_rows(
     """
     loader = row_loader(rows, spec=predictor.input_spec, cache=cache, batch_size=batch_size)
     batches = track(loader, "predicting", total=len(loader), unit="batches")
-    grade_probs, p_ungradable, indices = predictor.predict_batches(batches)
-    if not np.array_equal(indices, np.arange(len(rows))):
-        raise AssertionError("the loader changed the rows' order")
+    values = _values_in_order(predictor, batches, len(rows))
+    grade_probs, p_ungradable = predictor.read_logits(values)
     return Predictions(
         file_ids=tuple(row.file_id for row in rows),
         patient_ids=tuple(row.patient_id for row in rows),
@@ -63,6 +63,7 @@ def predict_rows(
         p_ungradable=p_ungradable,
         ungradable_threshold=ungradable_threshold,
         min_gradable_zones=min_gradable_zones,
+        spread=predictor.spread_of_passes(values),
     )
 
 
@@ -79,15 +80,24 @@ def predict_labels(
     """
     loader = row_loader(rows, spec=predictor.input_spec, cache=cache, batch_size=batch_size)
     batches = track(loader, "predicting", total=len(loader), unit="batches")
-    probs, indices = predictor.predict_batches(batches)
-    if not np.array_equal(indices, np.arange(len(rows))):
-        raise AssertionError("the loader changed the rows' order")
+    values = _values_in_order(predictor, batches, len(rows))
     return LabelPredictions(
         file_ids=tuple(row.file_id for row in rows),
         patient_ids=tuple(row.patient_id for row in rows),
         paths=tuple(row.path for row in rows),
         target_spec=predictor.target_spec,
         targets=np.array([row.targets for row in rows], dtype=np.float64),
-        probs=probs,
+        probs=predictor.read_logits(values),
         thresholds=predictor.thresholds,
+        spread=predictor.spread_of_passes(values),
     )
+
+
+def _values_in_order(
+    predictor: BundlePredictor, batches: Iterable[PixelBatch], num_rows: int
+) -> torch.Tensor:
+    """(M, N, ...) logits of every pass, in the rows' order."""
+    logits = predictor.predict_logits(batches)
+    if not np.array_equal(logits.indices, np.arange(num_rows)):
+        raise AssertionError("the loader changed the rows' order")
+    return logits.values

@@ -1,7 +1,7 @@
 """An evaluation's folder: `metrics.json`, `predictions.csv`, `figures/*.png`, `report.html`."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ from csi_predictor.inference.predictions import Predictions
 from csi_predictor.reporting.figures import draw_figures
 from csi_predictor.reporting.report import render_report
 from csi_predictor.reporting.tables import Cell, write_table
+from csi_predictor.reporting.thumbnails import HeatPictures, Thumbnails
+from csi_predictor.reporting.trust_figures import draw_trust_figures
 from csi_predictor.specs import ZONES
 
 FIGURES = "figures"
+HEAT_MAPS = "heatmaps"
 
 
 def write_evaluation(
@@ -24,8 +27,11 @@ def write_evaluation(
     folder: Path,
     *,
     run_facts: Mapping[str, str],
-    thumbnails: Callable[[Path], NDArray[Any]] | None = None,
+    thumbnails: Thumbnails | None = None,
     num_thumbnails: int = 24,
+    heat_maps: HeatPictures | None = None,
+    heat_files: Mapping[str, bytes] | None = None,
+    examples: Mapping[str, NDArray[Any]] | None = None,
 ) -> None:
     """Write the files of an evaluation, each whole or not at all, the numbers first.
 
@@ -34,9 +40,12 @@ def write_evaluation(
         predictions: What they are of.
         folder: Made if absent.
         run_facts: Shown in the report in their order; a text of several lines is shown as it is.
-        thumbnails: From an image's file to its pixels (H, W), 0 = black to 1 = white; None = the
+        thumbnails: From an image's id to its pixels (H, W), 0 = black to 1 = white; None = the
             worst cases are shown without pictures.
         num_thumbnails: Worst cases in the report.
+        heat_maps: Of the report, by image id.
+        heat_files: Name -> PNG, for the folder `heatmaps`.
+        examples: Title -> (H, W), one image as it is and as it was damaged.
 
     Raises:
         ResourceError: The disk is full.
@@ -44,9 +53,14 @@ def write_evaluation(
     text = json.dumps(evaluation.metrics, indent=2, allow_nan=False)
     write_text(folder / "metrics.json", text + "\n")
     write_predictions(predictions, folder / "predictions.csv")
-    figures = draw_figures(evaluation, predictions)
+    figures = {
+        **draw_figures(evaluation, predictions),
+        **draw_trust_figures(evaluation.metrics, examples or {}),
+    }
     for name, content in figures.items():
         write_bytes(folder / FIGURES / name, content)
+    for name, content in (heat_files or {}).items():
+        write_bytes(folder / HEAT_MAPS / name, content)
     report = render_report(
         evaluation,
         predictions,
@@ -54,6 +68,7 @@ def write_evaluation(
         run_facts=run_facts,
         thumbnails=thumbnails,
         num_thumbnails=num_thumbnails,
+        heat_maps=heat_maps or {},
     )
     write_text(folder / "report.html", report)
 

@@ -3,17 +3,22 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from csi_predictor.evaluation.evaluate import Evaluation
 from csi_predictor.files import write_bytes, write_text
 from csi_predictor.inference.label_predictions import LabelPredictions
 from csi_predictor.reporting.label_figures import draw_label_figures
-from csi_predictor.reporting.label_report import Thumbnails, render_label_report
+from csi_predictor.reporting.label_report import render_label_report
 from csi_predictor.reporting.tables import Cell, write_table
+from csi_predictor.reporting.thumbnails import HeatPictures, Thumbnails
+from csi_predictor.reporting.trust_figures import draw_trust_figures
 
 FIGURES = "figures"
+HEAT_MAPS = "heatmaps"
 
 
 def write_label_evaluation(
@@ -24,6 +29,9 @@ def write_label_evaluation(
     run_facts: Mapping[str, str],
     thumbnails: Thumbnails | None = None,
     num_thumbnails: int = 24,
+    heat_maps: HeatPictures | None = None,
+    heat_files: Mapping[str, bytes] | None = None,
+    examples: Mapping[str, NDArray[Any]] | None = None,
     is_volume: bool = False,
 ) -> None:
     """Write the files of an evaluation, each whole or not at all, the numbers first.
@@ -37,6 +45,9 @@ def write_label_evaluation(
             white: (H, W) or (3, H, W), of a volume (D, H, W); None = the worst cases are shown
             without pictures.
         num_thumbnails: Worst cases in the report.
+        heat_maps: Of the report, by image id.
+        heat_files: Name -> PNG, for the folder `heatmaps`.
+        examples: Title -> (H, W) or (3, H, W), one image as it is and as it was damaged.
         is_volume: True = `thumbnails` gives volumes, whose middle slice is shown.
 
     Raises:
@@ -45,9 +56,14 @@ def write_label_evaluation(
     text = json.dumps(evaluation.metrics, indent=2, allow_nan=False)
     write_text(folder / "metrics.json", text + "\n")
     write_label_predictions(predictions, folder / "predictions.csv")
-    figures = draw_label_figures(evaluation, predictions)
+    figures = {
+        **draw_label_figures(evaluation, predictions),
+        **draw_trust_figures(evaluation.metrics, examples or {}),
+    }
     for name, content in figures.items():
         write_bytes(folder / FIGURES / name, content)
+    for name, content in (heat_files or {}).items():
+        write_bytes(folder / HEAT_MAPS / name, content)
     report = render_label_report(
         evaluation,
         predictions,
@@ -55,6 +71,7 @@ def write_label_evaluation(
         run_facts=run_facts,
         thumbnails=thumbnails,
         num_thumbnails=num_thumbnails,
+        heat_maps=heat_maps or {},
         is_volume=is_volume,
     )
     write_text(folder / "report.html", report)
@@ -79,4 +96,4 @@ def _cells(predictions: LabelPredictions, index: int) -> Iterator[Cell]:
     if predictions.is_multiclass:
         true_class = predictions.targets[index, 0]
         yield None if np.isnan(true_class) else predictions.names[int(true_class)]
-        yield predictions.names[int(predictions.probs[index].argmax())]
+        yield predictions.names[int(predictions.called[index].argmax())]

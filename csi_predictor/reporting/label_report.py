@@ -1,10 +1,9 @@
 """`report.html` of labels or classes: one file that can be opened from a USB stick and read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from csi_predictor.evaluation.evaluate import Evaluation
 from csi_predictor.inference.label_predictions import LabelPredictions
@@ -12,9 +11,8 @@ from csi_predictor.reporting.label_answer import answer_sentences, headline_tile
 from csi_predictor.reporting.label_figures import shown_panels
 from csi_predictor.reporting.label_pictures import label_jpeg
 from csi_predictor.reporting.page import page_environment
-from csi_predictor.reporting.thumbnails import data_uri
+from csi_predictor.reporting.thumbnails import HeatPictures, Thumbnails, data_uri, heat_cells
 
-Thumbnails = Callable[[str], NDArray[Any]]
 _MOST_CALLS = 6
 _LABEL_TITLES = {
     "auroc_macro": "AUROC, macro",
@@ -46,6 +44,7 @@ def render_label_report(
     run_facts: Mapping[str, str],
     thumbnails: Thumbnails | None,
     num_thumbnails: int,
+    heat_maps: HeatPictures,
     is_volume: bool,
 ) -> str:
     """The report's HTML; it holds figures and pictures itself and asks no network.
@@ -57,6 +56,7 @@ def render_label_report(
         run_facts: Name -> text.
         thumbnails: See `write_label_evaluation`, as the rest.
         num_thumbnails: Worst cases shown.
+        heat_maps: By image id.
         is_volume: What the thumbnails are of.
     """
     metrics = evaluation.metrics
@@ -80,6 +80,7 @@ def render_label_report(
             long_facts={name: text for name, text in run_facts.items() if "\n" in text},
             cases=[
                 _case(predictions, index, thumbnails, is_volume=is_volume)
+                | {"heat_maps": heat_cells(heat_maps, predictions.file_ids[index])}
                 for index in evaluation.worst[:num_thumbnails]
             ],
         )

@@ -1,18 +1,22 @@
 """`report.html`: one file that a clinician can open from a USB stick and read."""
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from csi_predictor.evaluation.evaluate import Evaluation
 from csi_predictor.inference.predictions import Predictions
 from csi_predictor.reporting import wording
 from csi_predictor.reporting.answer import answer_sentences, headline_tiles
 from csi_predictor.reporting.page import page_environment
-from csi_predictor.reporting.thumbnails import data_uri, jpeg_of
+from csi_predictor.reporting.thumbnails import (
+    HeatPictures,
+    Thumbnails,
+    data_uri,
+    heat_cells,
+    jpeg_of,
+)
 from csi_predictor.specs import ZONES
 
 _FIGURE_TITLES = {
@@ -43,8 +47,9 @@ def render_report(
     figures: Mapping[str, bytes],
     *,
     run_facts: Mapping[str, str],
-    thumbnails: Callable[[Path], NDArray[Any]] | None,
+    thumbnails: Thumbnails | None,
     num_thumbnails: int,
+    heat_maps: HeatPictures,
 ) -> str:
     """The report's HTML; it holds figures and pictures itself and asks no network.
 
@@ -55,6 +60,7 @@ def render_report(
         run_facts: Name -> text.
         thumbnails: See `write_evaluation`, as the rest.
         num_thumbnails: Worst cases shown.
+        heat_maps: By image id.
     """
     environment = page_environment()
     metrics = evaluation.metrics
@@ -69,23 +75,28 @@ def render_report(
         short_facts={name: text for name, text in run_facts.items() if "\n" not in text},
         long_facts={name: text for name, text in run_facts.items() if "\n" in text},
         cases=[
-            _case(predictions, index, thumbnails) for index in evaluation.worst[:num_thumbnails]
+            _case(predictions, index, thumbnails, heat_maps)
+            for index in evaluation.worst[:num_thumbnails]
         ],
     )
 
 
 def _case(
-    predictions: Predictions, index: int, thumbnails: Callable[[Path], NDArray[Any]] | None
+    predictions: Predictions,
+    index: int,
+    thumbnails: Thumbnails | None,
+    heat_maps: HeatPictures,
 ) -> dict[str, Any]:
     """One image of the worst cases; its zones in the order of the 3 x 2 grid."""
     picture = None
     if thumbnails is not None:
-        picture = data_uri(jpeg_of(thumbnails(predictions.paths[index])), "jpeg")
+        picture = data_uri(jpeg_of(thumbnails(predictions.file_ids[index])), "jpeg")
     return {
         "file_id": predictions.file_ids[index],
         "picture": picture,
         "csi_true": _known(predictions.csi_true[index]),
         "csi": _known(predictions.csi[index]),
+        "heat_maps": heat_cells(heat_maps, predictions.file_ids[index]),
         "zones": [_case_zone(predictions, index, zone) for zone in range(len(ZONES))],
     }
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ def write_scores(scored: ScoredFolder, *, ini_sha256: str = "") -> dict[str, Any
     return summary
 
 
+_TRUST_PARTS = ("confidence", "lowest", "highest")
 _REJECTED_COLUMNS = ("path", "state", "reason", "detail", "file_sha256", "setup_sha256")
 
 
@@ -63,6 +65,8 @@ def _score_columns(zones: Sequence[str]) -> tuple[str, ...]:
         *("csi", "risk", "quality", "model_id", "model_sha256", "config_sha256"),
         *("decoder", "engine", "software_version", "scored_at"),
         *("csi_expected", "acquired_at", "reading_notes", "file_sha256", "setup_sha256"),
+        *("triage", "unsure"),
+        *(f"{zone}_{part}" for zone in zones for part in _TRUST_PARTS),
     )
 
 
@@ -77,6 +81,11 @@ def _score_cells(record: ScoreRecord) -> Iterator[Cell]:
     yield from (record.decoder, record.engine, record.software_version, record.scored_at)
     yield from (record.csi_expected, record.acquired_at, record.reading_notes)
     yield from (record.file_sha256, record.setup_sha256)
+    yield from (record.triage, record.unsure)
+    for parts in zip_longest(record.confidence, record.lowest, record.highest):
+        yield from parts
+    if not (record.confidence or record.lowest):
+        yield from (None,) * len(_TRUST_PARTS) * len(record.grades)
 
 
 def _study_columns(zones: Sequence[str]) -> tuple[str, ...]:
@@ -124,6 +133,7 @@ def _summarize(
         "files_per_s": round(scored.num_read / seconds, 3) if seconds > 0 else None,
         "by_state": {"scored": len(scores), "rejected": len(rejected)},
         "by_reason": dict(sorted(Counter(record.reason for record in rejected).items())),
+        "by_triage": dict(sorted(Counter(record.triage or "none" for record in scores).items())),
         "by_risk": dict(sorted(Counter(record.risk or "none" for record in scores).items())),
         "settings": dict(scored.settings),
         "model": asdict(scored.origin),

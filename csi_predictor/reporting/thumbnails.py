@@ -1,12 +1,19 @@
 """Small pictures for a report."""
 
 import base64
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+Thumbnails = Callable[[str], NDArray[Any]]
+"""An image's id -> its pixels, 0 = black to 1 = white."""
+
+HeatPictures = Mapping[str, Sequence[tuple[str, bytes]]]
+"""An image's id -> titles and JPEGs of its heat maps."""
 
 _LONGEST_EDGE_PX = 320
 _QUALITY = 80
@@ -31,3 +38,11 @@ def jpeg_of(pixels: NDArray[Any]) -> bytes:
 def data_uri(content: bytes, kind: str) -> str:
     """`data:image/png;base64,…` of a picture whose kind is `png` or `jpeg`."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def heat_cells(heat_maps: HeatPictures, file_id: str) -> list[dict[str, str]]:
+    """The heat maps of one image as a template reads them."""
+    return [
+        {"title": title, "picture": data_uri(content, "jpeg")}
+        for title, content in heat_maps.get(file_id, ())
+    ]

@@ -11,18 +11,21 @@ from csi_predictor.scoring.rules import ScoreRules
 from csi_predictor.scoring.score import ScoredFolder, score_folder
 from csi_predictor.scoring.scorer import ZonePredictor
 from csi_predictor.scoring.worklist import check_input_dir
+from csi_predictor.uncertainty.trust import Trust
 
 _MOST_WORKERS = 64
 
 
 def build_scoring(
-    section: ScoringSection, *, run_dir: Path
+    section: ScoringSection, *, run_dir: Path, trust: Trust | None = None, trust_sha256: str = ""
 ) -> Callable[[ZonePredictor], ScoredFolder]:
     """A function that takes a predictor and scores INPUT_DIR with it.
 
     Args:
         section: The INI's [SCORING].
         run_dir: Takes the results when OUTPUT_DIR is empty; never scored itself.
+        trust: What the bundle keeps; None = nothing.
+        trust_sha256: Of its file.
 
     Raises:
         ConfigError: INPUT_DIR is empty, missing or can't be listed.
@@ -40,6 +43,7 @@ def build_scoring(
             ungradable_threshold=section.ungradable_threshold,
             risk_medium_above=section.risk_medium_above,
             risk_high_above=section.risk_high_above,
+            unsure=section.unsure,
         ),
         study_rule=section.study_rule,
         workers=count_workers(section.workers, most=_MOST_WORKERS),
@@ -47,4 +51,6 @@ def build_scoring(
         timeout_s=section.timeout_s,
         max_megapixels=section.max_megapixels,
         allow_secondary_capture=section.allow_secondary_capture,
+        trust=trust,
+        trust_sha256=trust_sha256,
     )

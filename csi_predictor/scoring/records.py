@@ -7,6 +7,7 @@ from typing import Any, Literal
 from csi_predictor.errors import ReasonCode
 
 Risk = Literal["", "low", "medium", "high"]
+Triage = Literal["", "automatic", "reader"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,13 @@ class ScoreRecord:
         scored_at: UTC, ISO 8601.
         file_sha256: Of the file's content.
         setup_sha256: Of model, settings and program: equal means comparable.
+        confidence: One a zone, calibrated probability of the grade; empty where the bundle keeps
+            no calibration.
+        lowest: One a zone, where its prediction set begins; empty where the bundle keeps none.
+        highest: One a zone, where it ends.
+        unsure: How unsure the image is, in the triage's measure; None without triage.
+        triage: `automatic`, or `reader` where the bundle's triage gives the image to one; empty
+            without triage.
     """
 
     path: str
@@ -54,6 +62,11 @@ class ScoreRecord:
     reading_notes: str
     file_sha256: str
     setup_sha256: str
+    confidence: tuple[float, ...] = ()
+    lowest: tuple[int, ...] = ()
+    highest: tuple[int, ...] = ()
+    unsure: float | None = None
+    triage: Triage = ""
 
 
 @dataclass(frozen=True, kw_only=True)

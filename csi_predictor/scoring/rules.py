@@ -4,10 +4,13 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from csi_predictor.data.image import SourceFacts
 from csi_predictor.scoring.reading import Refusal
 from csi_predictor.scoring.records import Risk
+
+Unsure = Literal["ignore", "flag", "withhold"]
 
 _LATERAL_WORDS = {"LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT"}
 _DECUBITUS_WORDS = {"LLD", "RLD", "DECUBITUS", "DECUB"}
@@ -25,12 +28,15 @@ class ScoreRules:
         ungradable_threshold: From this probability on a zone's grade is withheld.
         risk_medium_above: A csi above it is of medium risk.
         risk_high_above: A csi above it is of high risk.
+        unsure: What becomes of an image that the bundle's triage gives to a reader: `ignore`,
+            `flag` in its quality, or `withhold` its csi and risk.
     """
 
     min_gradable_zones: int = 3
     ungradable_threshold: float = 0.5
     risk_medium_above: float = 1.3
     risk_high_above: float = 2.2
+    unsure: Unsure = "flag"
 
 
 def refuse(facts: SourceFacts) -> Refusal | None:

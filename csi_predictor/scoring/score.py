@@ -25,6 +25,7 @@ from csi_predictor.scoring.worklist import WorkItem, Worklist, list_work
 
 if TYPE_CHECKING:
     from csi_predictor.inference.predictor import PredictorFacts
+    from csi_predictor.uncertainty.trust import Trust
 
 _WAITING_PER_WORKER = 4
 
@@ -76,6 +77,8 @@ def score_folder(
     max_megapixels: float = 100.0,
     allow_secondary_capture: bool = False,
     prepare: Prepare | None = None,
+    trust: "Trust | None" = None,
+    trust_sha256: str = "",
 ) -> ScoredFolder:
     """Every file of a folder, scored or rejected; nothing but the ledger is written.
 
@@ -94,6 +97,8 @@ def score_folder(
         max_megapixels: A larger picture is refused before it is decoded.
         allow_secondary_capture: Whether DICOM Secondary Capture is scored.
         prepare: Path -> `Prepared`, picklable; None = `data.prepare.prepare`.
+        trust: What the model's bundle keeps of calibration, prediction sets and triage.
+        trust_sha256: Of its file.
 
     Raises:
         ConfigError: The folders are missing, empty, unreadable, equal or in use.
@@ -105,8 +110,9 @@ def score_folder(
         **asdict(rules),
         "max_megapixels": max_megapixels,
         "allow_secondary_capture": allow_secondary_capture,
+        "trust_sha256": trust_sha256,
     }
-    scorer = Scorer(predictor, rules, hash_setup(predictor, settings))
+    scorer = Scorer(predictor, rules, hash_setup(predictor, settings), trust)
     prepare = prepare or partial(
         prepare_image,
         spec=predictor.input_spec,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from csi_predictor.data.prepare import Prepared, to_tensor
 from csi_predictor.errors import CsiError
 from csi_predictor.inference.predictions import Floats, expected_grade, given_grade
+from csi_predictor.inference.spread import Spread
 from csi_predictor.scoring.isolation import Lost
 from csi_predictor.scoring.reading import Refusal
 from csi_predictor.scoring.records import Record, RejectedRecord, ScoreRecord
@@ -24,8 +25,10 @@ from csi_predictor.scoring.rules import (
     refuse,
     risk_of,
 )
+from csi_predictor.scoring.trust import heed, judge_batch
 from csi_predictor.scoring.worklist import WorkItem
 from csi_predictor.specs import InputSpec
+from csi_predictor.uncertainty.trust import Trust
 
 if TYPE_CHECKING:
     from csi_predictor.inference.predictor import PredictorFacts
@@ -50,8 +53,8 @@ class ZonePredictor(Protocol):
     def facts(self) -> "PredictorFacts":
         """Origin of its answers."""
 
-    def predict_pixels(self, pixels: torch.Tensor) -> tuple[Floats, Floats]:
-        """(B, C, H, W) normalised pixels -> grades (B, Z, 4) and p_ungradable (B, Z)."""
+    def predict_pixels(self, pixels: torch.Tensor) -> tuple[Floats, Floats, Spread]:
+        """(B, C, H, W) normalised pixels -> grades (B, Z, 4), p_ungradable (B, Z), their spread."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,13 @@ class Scorer:
         predictor: Answers for prepared pictures.
         rules: From grades to csi and risk.
         setup_sha256: Stands in every record.
+        trust: Of the model; None = it keeps none.
     """
 
     predictor: ZonePredictor
     rules: ScoreRules
     setup_sha256: str
+    trust: Trust | None = None
 
     def score(
         self, outcomes: Iterable[tuple[WorkItem, Outcome]], *, batch_size: int
@@ -105,14 +110,23 @@ class Scorer:
         spec = self.predictor.input_spec
         pixels = torch.stack([to_tensor(prepared.pixels, spec) for _, prepared in batch])
         try:
-            grade_probs, p_ungradable = self.predictor.predict_pixels(pixels)
+            grade_probs, p_ungradable, spread = self.predictor.predict_pixels(pixels)
         except torch.OutOfMemoryError as error:
             raise CsiError(
                 f"out of memory with {len(batch)} images a pass: set [SCORING] BATCH_SIZE lower, "
                 "or [RUNTIME] DEVICE = cpu"
             ) from error
+        is_number = np.asarray(np.isfinite(grade_probs).all(axis=(1, 2)))
+        judged = None
+        if self.trust is not None:
+            certain = np.where(is_number[:, None, None], grade_probs, 1 / grade_probs.shape[-1])
+            judged = judge_batch(self.trust, certain, p_ungradable, spread, self.rules)
         for index, (item, prepared) in enumerate(batch):
-            yield item, self._record(item, prepared, grade_probs[index], p_ungradable[index])
+            record = self._record(item, prepared, grade_probs[index], p_ungradable[index])
+            if judged is not None and isinstance(record, ScoreRecord):
+                record = replace(record, **judged.fields(index))
+                record = heed(record, self.rules.unsure, self.predictor.zones)
+            yield item, record
 
     def _record(
         self, item: WorkItem, prepared: Prepared, grade_probs: Floats, p_ungradable: Floats

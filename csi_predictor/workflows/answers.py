@@ -5,12 +5,9 @@ from collections.abc import Sequence
 from csi_predictor.config import Config
 from csi_predictor.data.cache import PixelStore
 from csi_predictor.data.manifest import Row
-from csi_predictor.inference.label_predictions import LabelPredictions, concatenate_labels
-from csi_predictor.inference.predictions import Predictions, concatenate
 from csi_predictor.inference.predictor import LabelPredictor, Predictor
 from csi_predictor.inference.rows import predict_labels, predict_rows
-
-Answers = Predictions | LabelPredictions
+from csi_predictor.uncertainty.trust import Answers
 
 
 def predict(
@@ -28,11 +25,3 @@ def predict(
         ungradable_threshold=config.scoring.ungradable_threshold,
         min_gradable_zones=config.scoring.min_gradable_zones,
     )
-
-
-def join_predictions(parts: Sequence[Answers]) -> Answers:
-    """Answers of one kind after each other, as the pooled folds of a cross-validation."""
-    zones = [part for part in parts if isinstance(part, Predictions)]
-    if zones:
-        return concatenate(zones)
-    return concatenate_labels([part for part in parts if isinstance(part, LabelPredictions)])

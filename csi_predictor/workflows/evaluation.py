@@ -1,9 +1,9 @@
-"""Measure answers against the truth and write the report."""
+"""Measure bundles on labelled images that they haven't learnt from."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from loguru import logger
 
 from csi_predictor.config import Config
@@ -12,25 +12,32 @@ from csi_predictor.data.cache import PixelStore
 from csi_predictor.data.manifest import Manifest, Row
 from csi_predictor.data.split_file import read_split
 from csi_predictor.errors import ConfigError, LabelsError
-from csi_predictor.evaluation.evaluate import Evaluation, evaluate
-from csi_predictor.evaluation.labels import evaluate_labels
-from csi_predictor.inference.bundle import BundleFacts, hash_id, load_bundle
-from csi_predictor.inference.label_predictions import LabelPredictions
-from csi_predictor.inference.predictions import Floats
-from csi_predictor.inference.predictor import BundlePredictor, open_predictor
-from csi_predictor.reporting.evaluation import write_evaluation
-from csi_predictor.reporting.label_answer import headline as label_headline
-from csi_predictor.reporting.label_evaluation import write_label_evaluation
-from csi_predictor.runtime import Compute
-from csi_predictor.specs import ZONES
-from csi_predictor.workflows.answers import Answers, predict
-from csi_predictor.workflows.images import (
-    load_manifest,
-    prepare_images,
-    read_second_grades,
-    takes_volumes,
+from csi_predictor.inference.bundle import Bundle, hash_id, load_bundle
+from csi_predictor.inference.predict import DropoutPasses
+from csi_predictor.inference.predictor import (
+    BundlePredictor,
+    LabelPredictor,
+    Predictor,
+    open_predictor,
 )
+from csi_predictor.runtime import Compute
+from csi_predictor.uncertainty.trust import Trust, fit_trust
+from csi_predictor.uncertainty.trust_file import read_trust, write_trust
+from csi_predictor.workflows.answers import predict
+from csi_predictor.workflows.examination import Examination, Examined, ask, has_known
+from csi_predictor.workflows.images import load_manifest, prepare_images, takes_volumes
 from csi_predictor.workflows.quantization import Asked, check_quantizable, quantize
+from csi_predictor.workflows.report import report
+from csi_predictor.workflows.subgroups import check_subgroups
+from csi_predictor.workflows.trust import (
+    VALIDATION,
+    check_passes,
+    check_triage,
+    dropout_for,
+    dropout_of,
+    trust_settings,
+)
+from csi_predictor.workflows.versus import check_other_unseen, open_other
 
 
 def evaluate_bundles(config: Config, compute: Compute, run_dir: Path) -> None:
@@ -51,18 +58,94 @@ def evaluate_bundles(config: Config, compute: Compute, run_dir: Path) -> None:
     warn_of_test_time(config, predictor)
     manifest = load_manifest(config, predictor.target_spec)
     check_same_answers(manifest, predictor)
+    check_triage(config, manifest.target_spec)
+    other = open_other(config, predictor.target_spec, compute.device)
     rows = choose_rows(config, manifest, section.split)
-    quantizes, calibrates = section.quantize != "none", section.quantize == "openvino"
-    calibration = choose_rows(config, manifest, "val") if calibrates else ()
-    if quantizes:
-        check_quantizable(config, compute.device, calibration)
-    cache = prepare_images(config, (*rows, *calibration), predictor.input_spec)
+    validation = choose_rows(config, manifest, "val") if section.split in _PARTS_WITH_VAL else ()
+    plan = plan_trust(config, bundles, validation)
+    if plan.dropout is not None:
+        predictor = open_predictor(bundles, device=compute.device, dropout=plan.dropout)
+    if section.quantize != "none":
+        check_quantizable(config, compute.device, validation)
+    check_subgroups(config, rows)
+    needs_validation = plan.fits or section.quantize == "openvino"
+    cache = prepare_images(
+        config, (*rows, *(validation if needs_validation else ())), predictor.input_spec
+    )
     check_unseen(config, rows, predictor)
-    predictions = predict(config, predictor, rows, cache)
-    report(config, predictions, predictor.bundles[0].facts, run_dir, cache=cache, rows=rows)
-    if quantizes:
-        asked = Asked(config, predictor, rows, cache, calibration)
-        quantize(asked, predictions, run_dir)
+    check_other_unseen(config, rows, other)
+    trust = fit_trust_of(config, predictor, validation, cache) if plan.fits else plan.kept
+    examined = Examined(predictor, rows, trust)
+    answers = ask(config, [examined], cache)
+    examination = Examination((examined,), answers, trust)
+    facts = predictor.bundles[0].facts
+    report(config, examination, answers, facts, run_dir, store=cache, other=other)
+    if section.quantize != "none":
+        quantize(Asked(config, predictor, rows, cache, validation), answers.before, run_dir)
+
+
+_PARTS_WITH_VAL = ("test", "train")
+
+
+@dataclass(frozen=True)
+class TrustPlan:
+    """Where the trust of the evaluated bundles comes from.
+
+    Attributes:
+        kept: The bundle's own; None = it has none, or several bundles are evaluated together.
+        fits: Whether it is fitted anew on the split's validation rows.
+        dropout: Masks under which the answers are made.
+    """
+
+    kept: Trust | None
+    fits: bool
+    dropout: DropoutPasses | None
+
+
+def plan_trust(config: Config, bundles: Sequence[Bundle], validation: Sequence[Row]) -> TrustPlan:
+    """Keep the bundle's trust where it is what the INI asks for; else fit it, if that is possible.
+
+    Raises:
+        ConfigError: The measure compares passes, and there is one.
+        BundleError: The trust's file is damaged.
+    """
+    kept = read_trust(bundles[0]) if len(bundles) == 1 else None
+    if kept is not None and kept.settings == trust_settings(config):
+        return TrustPlan(kept, fits=False, dropout=dropout_of(config))
+    if has_known(validation):
+        check_passes(config, sum(bundle.facts.num_members for bundle in bundles))
+        return TrustPlan(kept, fits=True, dropout=dropout_of(config))
+    if kept is not None:
+        logger.warning(
+            "[EVALUATION] asks for another calibration, uncertainty or triage than the bundle "
+            "keeps, and no validation images are at hand to fit it on: the bundle's are used"
+        )
+        dropout = dropout_for(kept.settings.dropout_passes)
+        return TrustPlan(kept, fits=False, dropout=dropout)
+    logger.warning(
+        "No calibration or triage is kept in the bundle, and no validation images are at hand to "
+        "fit them on: probabilities are as the networks give them"
+    )
+    return TrustPlan(None, fits=False, dropout=dropout_of(config))
+
+
+def fit_trust_of(
+    config: Config,
+    predictor: Predictor | LabelPredictor,
+    validation: Sequence[Row],
+    cache: PixelStore,
+) -> Trust:
+    """The trust that the INI asks for; that of a single bundle is kept in it.
+
+    Raises:
+        ConfigError: CRITICAL_ANSWERS names what isn't asked.
+    """
+    answers = predict(config, predictor, validation, cache)
+    trust = fit_trust(answers, trust_settings(config), fitted_on=VALIDATION)
+    if len(predictor.bundles) == 1:
+        path = write_trust(predictor.bundles[0], trust)
+        logger.info("Calibration and triage, fitted on {} images, in {}", len(validation), path)
+    return trust
 
 
 def check_same_task(config: Config, predictor: BundlePredictor) -> None:
@@ -153,105 +236,3 @@ def choose_rows(config: Config, manifest: Manifest, part: EvaluationSplit) -> tu
             "training, or evaluate other images with SPLIT = all"
         )
     return manifest.select(getattr(splits[0], part))
-
-
-def report(
-    config: Config,
-    predictions: Answers,
-    facts: BundleFacts,
-    folder: Path,
-    *,
-    cache: PixelStore,
-    rows: Sequence[Row],
-) -> Evaluation:
-    """Evaluate answers and write metrics, tables, figures and the report into a folder.
-
-    Args:
-        config: The whole configuration.
-        predictions: The answers.
-        facts: Of the bundle that gave them.
-        folder: Made if absent.
-        cache: Pictures as the network saw them, for the report.
-        rows: Of the predictions.
-    """
-    by_id = {row.file_id: row for row in rows}
-    by_path = {row.path: row for row in rows}
-    facts_shown = describe_run(config, facts)
-    num_thumbnails = config.evaluation.num_thumbnails
-    if isinstance(predictions, LabelPredictions):
-        evaluation = evaluate_labels(
-            predictions,
-            rounds=config.evaluation.bootstrap,
-            seed=config.runtime.seed,
-            train_prevalence=facts.label_prevalence or None,
-        )
-        write_label_evaluation(
-            evaluation,
-            predictions,
-            folder,
-            run_facts=facts_shown,
-            thumbnails=lambda file_id: cache.get(by_id[file_id]),
-            num_thumbnails=num_thumbnails,
-            is_volume=len(facts.spec.input_spec.size) == 3,
-        )
-        found = label_headline(evaluation.metrics)
-    else:
-        evaluation = evaluate(
-            predictions,
-            rounds=config.evaluation.bootstrap,
-            seed=config.runtime.seed,
-            second_reader=read_second_reader(config, predictions.file_ids),
-            baseline_grades=facts.baseline_grades,
-            risk_medium_above=config.scoring.risk_medium_above,
-            risk_high_above=config.scoring.risk_high_above,
-        )
-        write_evaluation(
-            evaluation,
-            predictions,
-            folder,
-            run_facts=facts_shown,
-            thumbnails=lambda path: cache.get(by_path[path]),
-            num_thumbnails=num_thumbnails,
-        )
-        found = f"{zone_headline(evaluation)} on {len(predictions)} images"
-    logger.info("{}; report: {}", found, folder / "report.html")
-    return evaluation
-
-
-def zone_headline(evaluation: Evaluation) -> str:
-    """The two main figures of six zones, for the log."""
-    shown = [evaluation.metrics[name] for name in ("zone_mae", "zone_qwk")]
-    mae, qwk = ("undefined" if value is None else f"{value:.3f}" for value in shown)
-    return f"Zone MAE {mae}, zone QWK {qwk}"
-
-
-def read_second_reader(config: Config, file_ids: tuple[str, ...]) -> Floats | None:
-    """(N, Z) grades of SECOND_READER_CSV in the order of the ids; NaN where it has none.
-
-    Raises:
-        LabelsError: The table is wrong or has none of the images.
-    """
-    if config.evaluation.second_reader_csv is None:
-        return None
-    grades = read_second_grades(config, file_ids)
-    missing = (float("nan"),) * len(ZONES)
-    return np.array([grades.get(file_id, missing) for file_id in file_ids])
-
-
-def describe_run(config: Config, facts: BundleFacts) -> dict[str, str]:
-    """What the report says about the model and its making."""
-    spec = facts.spec
-    size = " x ".join(map(str, spec.input_spec.size))
-    return {
-        "Model": facts.model_id,
-        "Network": f"{spec.architecture}, head {spec.head}, zone focus {spec.zone_focus}",
-        "Networks averaged": str(facts.num_members),
-        "Input": f"{spec.input_spec.channels} x {size}, {spec.input_spec.fit}",
-        "Mirrored look": facts.test_time,
-        **{name.replace("_", " ").capitalize(): str(v) for name, v in facts.training.items()},
-        "Weights SHA-256": facts.model_sha256,
-        "INI SHA-256": facts.config_sha256,
-        "Versions": ", ".join(f"{name} {version}" for name, version in facts.versions.items()),
-        "Split evaluated": config.evaluation.split,
-        "INI of the training": facts.config_ini,
-    }

@@ -32,8 +32,9 @@ from csi_predictor.inference.quantization import (
 )
 from csi_predictor.inference.rows import row_loader
 from csi_predictor.reporting.quantization import sentence_of, write_quantization
+from csi_predictor.uncertainty.trust import Answers
 from csi_predictor.versions import library_versions
-from csi_predictor.workflows.answers import Answers, predict
+from csi_predictor.workflows.answers import predict
 
 CPU = torch.device("cpu")
 _ROUNDS = 9

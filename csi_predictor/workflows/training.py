@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from loguru import logger
 
 from csi_predictor.config import Config, render_ini
@@ -19,7 +20,6 @@ from csi_predictor.data.split_file import write_split
 from csi_predictor.errors import ConfigError, LabelsError
 from csi_predictor.files import write_text
 from csi_predictor.inference.bundle import Bundle, load_bundle, save_bundle
-from csi_predictor.inference.predictor import open_predictor
 from csi_predictor.losses.build import check_loss
 from csi_predictor.models.build import build_input_spec, build_model_spec
 from csi_predictor.models.create import check_input_size
@@ -37,9 +37,12 @@ from csi_predictor.training.run import (
     plan_places,
     train_networks,
 )
-from csi_predictor.workflows.answers import Answers, join_predictions, predict
+from csi_predictor.workflows.examination import has_known
 from csi_predictor.workflows.images import load_manifest, prepare_images, read_second_grades
 from csi_predictor.workflows.label_facts import choose_label_thresholds, label_prevalence
+from csi_predictor.workflows.subgroups import check_subgroups
+from csi_predictor.workflows.trust import check_passes, check_triage
+from csi_predictor.workflows.versus import open_other
 
 MODEL_DIR = "model"
 
@@ -122,11 +125,24 @@ def check_before_images(config: Config, manifest: Manifest) -> None:
             f"found {', '.join(names)}: expected none"
         )
     check_input_size(build_model_spec(config, targets))
+    check_passes(config, section.ensemble_size)
+    check_triage(config, targets)
+    check_subgroups(config, manifest.rows)
+    open_other(config, targets, torch.device("cpu"))
+    _check_dropout_rate(config)
     has_weights = config.model.pretrained or config.model.weights is not None
     if section.fine_tuning == "frozen" and not has_weights:
         logger.warning(
             "FINE_TUNING = frozen without PRETRAINED or WEIGHTS: the head learns from features of "
             "random weights"
+        )
+
+
+def _check_dropout_rate(config: Config) -> None:
+    if config.evaluation.uncertainty == "mc_dropout" and not config.model.dropout_rate:
+        raise ConfigError(
+            "[EVALUATION] UNCERTAINTY = mc_dropout: [MODEL] DROPOUT_RATE = 0 leaves nothing to "
+            "drop: expected a rate above 0, or UNCERTAINTY = none or ensemble"
         )
 
 
@@ -142,7 +158,7 @@ def check_known(manifest: Manifest, splits: Sequence[Split]) -> None:
     for number, split in enumerate(splits, start=1):
         for part in ("train", "test"):
             rows = manifest.select(getattr(split, part))
-            if rows and not any(np.isfinite(row.targets).any() for row in rows):
+            if rows and not has_known(rows):
                 raise LabelsError(
                     f"split {number}: all {noun} of its {len(rows)} {part} images are {fault} "
                     f"(empty): expected {expected} in the labels table"
@@ -229,26 +245,3 @@ def keep_model(
 def _median_baseline(trained: Sequence[TrainedNetwork]) -> tuple[float, ...]:
     baselines = np.array([part.baseline_grades for part in trained])
     return tuple(np.floor(np.median(baselines, axis=0) + 0.5).tolist())
-
-
-def predict_unseen(
-    config: Config,
-    data: LabelledData,
-    trained: Sequence[TrainedNetwork],
-    bundle: Bundle,
-    compute: Compute,
-) -> Answers | None:
-    """Each split's own networks on its own test rows, pooled; None where no split has any."""
-    parts = []
-    for index, split in enumerate(data.splits):
-        rows = data.manifest.select(split.test)
-        if rows:
-            members = tuple(
-                model
-                for network, model in zip(trained, bundle.models, strict=True)
-                if network.place.split_index == index
-            )
-            own = Bundle(members, bundle.facts, bundle.folder)
-            predictor = open_predictor([own], device=compute.device)
-            parts.append(predict(config, predictor, rows, data.cache))
-    return join_predictions(parts) if parts else None

@@ -1,6 +1,7 @@
 """A trained model in a folder: what goes in comes out, and nothing else gets in."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,15 @@ from safetensors.torch import load_file, save_file
 from csi_predictor.errors import BundleError
 from csi_predictor.files import sha256_of
 from csi_predictor.inference.bundle import hash_facts, hash_id, load_bundle, save_bundle
-from csi_predictor.inference.predictor import Predictor, load_predictor
+from csi_predictor.inference.predictor import Predictor
 from csi_predictor.models.create import create_model
 from csi_predictor.specs import MIRRORED_ZONE_INDEX
 
 CPU = torch.device("cpu")
+
+
+def predictor_of(folders: Sequence[Path], *, device: torch.device) -> Predictor:
+    return Predictor([load_bundle(folder) for folder in folders], device=device)
 
 
 def save(
@@ -56,27 +61,27 @@ def test_a_loaded_model_gives_the_same_logits(tmp_path: Path) -> None:
 
 
 def test_an_ensemble_answers_with_the_mean_probability(tmp_path: Path) -> None:
-    both = load_predictor([save(tmp_path / "both", seeds=(0, 1))], device=CPU)
+    both = predictor_of([save(tmp_path / "both", seeds=(0, 1))], device=CPU)
     singles = [save(tmp_path / f"one{seed}", seeds=(seed,)) for seed in (0, 1)]
-    answers = [load_predictor([folder], device=CPU).predict_pixels(pixels()) for folder in singles]
-    grades, ungradable = both.predict_pixels(pixels())
+    answers = [predictor_of([folder], device=CPU).predict_pixels(pixels()) for folder in singles]
+    grades, ungradable, _ = both.predict_pixels(pixels())
     np.testing.assert_allclose(grades, (answers[0][0] + answers[1][0]) / 2, atol=1e-12)
     np.testing.assert_allclose(ungradable, (answers[0][1] + answers[1][1]) / 2, atol=1e-12)
-    together = load_predictor(singles, device=CPU)
+    together = predictor_of(singles, device=CPU)
     np.testing.assert_allclose(together.predict_pixels(pixels())[0], grades, atol=1e-12)
     assert together.facts.model_id.count("+") == 1
 
 
 def test_a_mirrored_look_puts_the_sides_back(tmp_path: Path) -> None:
-    predictor = load_predictor([save(tmp_path, test_time="mirror")], device=CPU)
-    grades, _ = predictor.predict_pixels(pixels())
-    mirrored, _ = predictor.predict_pixels(pixels().flip(-1))
+    predictor = predictor_of([save(tmp_path, test_time="mirror")], device=CPU)
+    grades, *_ = predictor.predict_pixels(pixels())
+    mirrored, *_ = predictor.predict_pixels(pixels().flip(-1))
     np.testing.assert_allclose(mirrored, grades[:, list(MIRRORED_ZONE_INDEX)], atol=1e-6)
 
 
 def test_answers_do_not_depend_on_the_batch(tmp_path: Path) -> None:
-    predictor = load_predictor([save(tmp_path)], device=CPU)
-    whole, _ = predictor.predict_pixels(pixels(5))
+    predictor = predictor_of([save(tmp_path)], device=CPU)
+    whole, *_ = predictor.predict_pixels(pixels(5))
     single = np.concatenate([predictor.predict_pixels(image[None])[0] for image in pixels(5)])
     np.testing.assert_allclose(whole, single, atol=1e-6)
 
@@ -145,9 +150,9 @@ def test_what_was_learnt_from_is_known_again_but_not_told(tmp_path: Path) -> Non
 def test_an_ensemble_of_unlike_preprocessing_is_refused(tmp_path: Path) -> None:
     folders = [save(tmp_path / "a"), save(tmp_path / "b", size=96)]
     with pytest.raises(BundleError, match=r"input_spec is .* an ensemble needs equal ones"):
-        load_predictor(folders, device=CPU)
+        predictor_of(folders, device=CPU)
     folders = [save(tmp_path / "c"), save(tmp_path / "d", test_time="mirror")]
     with pytest.raises(BundleError, match=r"test_time is mirror, but .* has none"):
-        load_predictor(folders, device=CPU)
+        predictor_of(folders, device=CPU)
     with pytest.raises(BundleError, match="no bundle is named"):
         Predictor([], device=CPU)

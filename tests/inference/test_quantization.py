@@ -1,6 +1,7 @@
 """An int8 form is loaded only with the report of an evaluation that allowed it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from csi_predictor.errors import BundleError, ConfigError
 from csi_predictor.inference.bundle import Bundle, load_bundle, save_bundle
 from csi_predictor.inference.engines.int8_linear import Int8Linear
-from csi_predictor.inference.predictor import load_predictor
+from csi_predictor.inference.predictor import Predictor
 from csi_predictor.inference.quantization import (
     Int8Form,
     forget_int8,
@@ -24,6 +25,10 @@ from csi_predictor.models.create import create_model
 
 CPU = torch.device("cpu")
 VIT = "vit_tiny_patch16_224"
+
+
+def predictor_of(folders: Sequence[Path], *, device: torch.device) -> Predictor:
+    return Predictor([load_bundle(folder) for folder in folders], device=device)
 
 
 def bundle_of(
@@ -58,8 +63,8 @@ def kept(transformer: Bundle, tmp_path: Path) -> Bundle:
 
 def test_an_allowed_form_answers_in_int8(kept: Bundle) -> None:
     pixels = torch.randn(3, 3, 32, 32)
-    exact = load_predictor([kept.folder], device=CPU)
-    rounded = load_predictor([kept.folder], device=CPU, engine="torch-int8")
+    exact = predictor_of([kept.folder], device=CPU)
+    rounded = predictor_of([kept.folder], device=CPU, engine="torch-int8")
     difference = np.abs(exact.predict_pixels(pixels)[0] - rounded.predict_pixels(pixels)[0])
     assert 0 < difference.max() < 0.02
     assert exact.facts.engine.startswith("torch ")
@@ -95,12 +100,12 @@ def test_without_a_report_int8_is_refused_with_the_way_to_one(tmp_path: Path, en
     bundle_of(tmp_path, "custom1", size=64)
     kind = "dynamic" if engine == "torch-int8" else "openvino"
     with pytest.raises(BundleError, match=f"no such file: .* QUANTIZE = {kind} first"):
-        load_predictor([tmp_path], device=CPU, engine=engine)  # type: ignore[arg-type]
+        predictor_of([tmp_path], device=CPU, engine=engine)  # type: ignore[arg-type]
 
 
 def test_int8_on_another_device_is_refused(kept: Bundle) -> None:
     with pytest.raises(ConfigError, match=r"ENGINE = torch-int8: int8 runs on the CPU, found meta"):
-        load_predictor([kept.folder], device=torch.device("meta"), engine="torch-int8")
+        predictor_of([kept.folder], device=torch.device("meta"), engine="torch-int8")
 
 
 def test_a_report_of_other_weights_is_refused(kept: Bundle, tmp_path: Path) -> None:

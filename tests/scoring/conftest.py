@@ -15,6 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from csi_predictor.data.image import SourceFacts
 from csi_predictor.inference.predictions import Floats
 from csi_predictor.inference.predictor import PredictorFacts
+from csi_predictor.inference.spread import Spread, spread_of
 from csi_predictor.scoring.records import ScoreRecord
 from csi_predictor.specs import ZONES, InputSpec
 
@@ -42,7 +43,7 @@ class FakePredictor:
             software_version="csi-predictor 0",
         )
 
-    def predict_pixels(self, pixels: torch.Tensor) -> tuple[Floats, Floats]:
+    def predict_pixels(self, pixels: torch.Tensor) -> tuple[Floats, Floats, Spread]:
         spec = self.input_spec
         self.batch_sizes.append(len(pixels))
         mean = pixels.double().mean(dim=(2, 3))[:, 0].numpy() * spec.std[0] + spec.mean[0]
@@ -50,7 +51,9 @@ class FakePredictor:
         grade_probs = np.zeros((len(pixels), len(ZONES), 4))
         grade_probs[:, :, 0] = 1.0 - high[:, None]
         grade_probs[:, :, 3] = high[:, None]
-        return grade_probs, np.tile(np.array(self.p_ungradable), (len(pixels), 1))
+        is_number = np.isfinite(grade_probs).all(axis=-1, keepdims=True)
+        spread = spread_of(np.where(is_number, grade_probs, 0.25)[None])
+        return grade_probs, np.tile(np.array(self.p_ungradable), (len(pixels), 1)), spread
 
 
 @pytest.fixture

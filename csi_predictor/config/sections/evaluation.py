@@ -70,8 +70,9 @@ class EvaluationSection(Section):
         0.9, "share of truths that the prediction sets are to hold; 0 = no sets", ge=0, lt=1
     )
     triage: Policies = key(
-        ("threshold", "budget"),
-        "policies, comma-separated: threshold, budget, cost, class_critical; all or none",
+        ("budget", "threshold"),
+        "policies, comma-separated, the first decides in scoring: threshold, budget, cost, "
+        "class_critical; all or none",
     )
     triage_measure: Annotated[choices.Measure, Word] = key(
         "auto", "what makes an image unsure; auto = confidence"

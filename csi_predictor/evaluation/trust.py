@@ -1,0 +1,123 @@
+"""How sure the answers are, how that was fitted, and what it is worth on rows that it never saw."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from csi_predictor.evaluation.calibration import calibration_report
+from csi_predictor.evaluation.figures import Block
+from csi_predictor.evaluation.triage import triage_block
+from csi_predictor.evaluation.uncertainty import conformal_block, uncertainty_block
+from csi_predictor.inference.predictions import Floats
+from csi_predictor.inference.questions import questions_of
+from csi_predictor.metrics.bootstrap import Resampling
+from csi_predictor.uncertainty.measures import MeasureName
+from csi_predictor.uncertainty.triage import Policy, TriageSettings
+from csi_predictor.uncertainty.trust import Trust, TrustedAnswers
+
+
+def trust_blocks(
+    answers: TrustedAnswers,
+    trusts: Sequence[Trust],
+    resampling: Resampling,
+    *,
+    measure: MeasureName,
+    triage: TriageSettings,
+    second_reader: Floats | None = None,
+) -> Block:
+    """`calibration`, `uncertainty`, `conformal` and `triage`; the last two None without a trust.
+
+    Args:
+        answers: Judged, each by a trust that was fitted without it.
+        trusts: Those trusts, one or one a fold; empty = there were none.
+        resampling: Of the answers' patients.
+        measure: What makes an answer unsure.
+        triage: What is assumed of the reader, and the costs.
+        second_reader: (N, Q) index of another reader's answer, NaN = none.
+    """
+    before, after = questions_of(answers.before), answers.questions
+    return {
+        "calibration": {
+            **_fitted(trusts),
+            **calibration_report(before, after, resampling),
+        },
+        "uncertainty": uncertainty_block(after, answers.after.spread, resampling, measure=measure),
+        "conformal": _conformal(answers, trusts, resampling),
+        "triage": _triage(answers, trusts, resampling, triage, second_reader),
+    }
+
+
+def _fitted(trusts: Sequence[Trust]) -> Block:
+    if not trusts:
+        return {
+            "method": "none",
+            "scope": "head",
+            "description": "none: there were no images to fit it on",
+            "fitted_on": "nothing",
+            "num_fitted": 0,
+        }
+    first = next((t for t in trusts if t.calibrator.method != "none"), trusts[0])
+    told = list(dict.fromkeys(trust.calibrator.describe() for trust in trusts))
+    return {
+        "method": first.calibrator.method,
+        "scope": first.calibrator.scope,
+        "description": "; ".join(told) if len(told) > 1 else told[0],
+        "fitted_on": first.fitted_on,
+        "num_fitted": min(trust.calibrator.num_fitted for trust in trusts),
+    }
+
+
+def _conformal(
+    answers: TrustedAnswers, trusts: Sequence[Trust], resampling: Resampling
+) -> Block | None:
+    fitted = [trust.conformal for trust in trusts if trust.conformal is not None]
+    if answers.sets is None or not fitted:
+        return None
+    return conformal_block(answers.questions, fitted, resampling, sets=answers.sets)
+
+
+def _triage(
+    answers: TrustedAnswers,
+    trusts: Sequence[Trust],
+    resampling: Resampling,
+    settings: TriageSettings,
+    second_reader: Floats | None,
+) -> Block | None:
+    if not trusts or not trusts[0].policies:
+        return None
+    by_name = zip(*(trust.policies for trust in trusts), strict=True)
+    return triage_block(
+        answers.questions,
+        answers.unsure,
+        [_of_all_folds(policies) for policies in by_name],
+        settings=settings,
+        resampling=resampling,
+        second_reader=second_reader,
+        defers=answers.defers,
+    )
+
+
+def _of_all_folds(policies: Sequence[Policy]) -> Policy:
+    """One policy that stands for each fold's own in words: middle threshold, mean facts."""
+    first = policies[0]
+    skipped = next((policy.skipped for policy in policies if policy.skipped), "")
+    if len(policies) == 1 or skipped:
+        return replace(first, skipped=skipped)
+    return replace(
+        first,
+        threshold=_middle([policy.threshold for policy in policies]),
+        critical_threshold=_middle([policy.critical_threshold for policy in policies]),
+        chosen={name: _mean([policy.chosen[name] for policy in policies]) for name in first.chosen},
+    )
+
+
+def _middle(thresholds: Sequence[float]) -> float:
+    """The median of those that are numbers; infinite only where all are."""
+    finite = [threshold for threshold in thresholds if np.isfinite(threshold)]
+    return float(np.median(finite or thresholds))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

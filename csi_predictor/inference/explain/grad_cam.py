@@ -1,0 +1,100 @@
+"""Class activation maps: what a stage sees, weighted by how the answer changes with it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from csi_predictor.errors import CsiError
+from csi_predictor.inference.explain.capture import Captured
+
+
+@dataclass(frozen=True)
+class RawMap:
+    """A map as it was computed, in the answer's own unit.
+
+    Attributes:
+        values: (B', h, w) or (B', d, h, w): positive speaks for the answer, negative against it.
+        scale: (B',) the most that any position would have if nothing cancelled, against which
+            rounding can be told from evidence.
+    """
+
+    values: Tensor
+    scale: Tensor
+
+
+def class_activation(captured: Captured, scores: Tensor, *, averages: bool) -> RawMap:
+    """What speaks for the answer at each position: sum over channels of weight x activation.
+
+    A transformer's last tokens lead to nothing where the head reads the class token alone: then the
+    map is of the tokens that the block's attention reads, as is usual for Grad-CAM.
+
+    Args:
+        captured: Of one pass.
+        scores: (B,) the explained number.
+        averages: True = a channel's weight is its gradient's mean over all positions, so that the
+            map says where the channels that matter are active (Selvaraju et al. 2017, Grad-CAM,
+            arXiv:1610.02391, equations 1 and 2, before the ReLU); False = each position keeps its
+            own gradient, so that the map says what each position adds (Draelos and Carin 2020,
+            HiResCAM, arXiv:2011.08891).
+
+    Raises:
+        CsiError: The stage doesn't lead to the answer.
+    """
+    activations, gradients = _channels_first(captured, scores)
+    spatial = tuple(range(2, activations.ndim))
+    weights = gradients.mean(dim=spatial, keepdim=True) if averages else gradients
+    terms = weights * activations
+    return RawMap(terms.sum(dim=1), terms.abs().sum(dim=1).flatten(1).amax(dim=1))
+
+
+def reading_weights(captured: Captured, scores: Tensor) -> Tensor:
+    """(B', N) how much of the answer is read from each of the last tokens.
+
+    The gradient's length: all on the class token where the head reads that, even where it reads the
+    tokens' mean, and a zone's own window where zones are pooled.
+
+    Raises:
+        CsiError: The stage doesn't lead to the answer.
+    """
+    weights: Tensor = torch.linalg.vector_norm(_gradients(captured, scores)[0], dim=2)
+    return weights
+
+
+def _channels_first(captured: Captured, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Activations and gradients (B', F, h, w), or of volumes, that lead to the answer."""
+    of_last, of_first = _gradients(captured, scores)
+    pair = (captured.last, of_last)
+    if captured.grid:
+        if not of_last[:, captured.num_prefix :].any():
+            pair = (captured.first, of_first)
+        activations, gradients = (_as_map(tokens, captured) for tokens in pair)
+    elif captured.has_channels_last:
+        activations, gradients = (values.movedim(-1, 1) for values in pair)
+    else:
+        activations, gradients = pair
+    return activations.detach().float(), gradients.float()
+
+
+def _gradients(captured: Captured, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the explained numbers at the stage's last and first layers; zero where they lead nowhere.
+
+    Images don't touch each other in evaluation mode, so the sum's gradient is each image's own.
+    """
+    tensors = (captured.last, captured.first)
+    if not scores.requires_grad:
+        raise CsiError(
+            f"heat map: stage {captured.stage} doesn't lead to the answer: expected another stage"
+        )
+    found = torch.autograd.grad(scores.sum(), tensors, allow_unused=True)
+    last, first = (
+        torch.zeros_like(tensor) if gradient is None else gradient
+        for tensor, gradient in zip(tensors, found, strict=True)
+    )
+    return last, first
+
+
+def _as_map(tokens: Tensor, captured: Captured) -> Tensor:
+    """(B', N, F) -> (B', F, h, w) or (B', F, d, h, w), without class and register tokens."""
+    patches = tokens[:, captured.num_prefix :].transpose(1, 2)
+    return patches.reshape(*patches.shape[:2], *captured.grid)

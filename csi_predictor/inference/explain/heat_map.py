@@ -1,0 +1,213 @@
+"""Heat maps of a network's or an ensemble's answer, at the size of its picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from csi_predictor.errors import CsiError
+from csi_predictor.inference.engines.int8_linear import count_int8
+from csi_predictor.inference.explain.attention import (
+    check_attention,
+    recorded_attention,
+    roll_out,
+)
+from csi_predictor.inference.explain.capture import Captured, capture, ready_to_explain
+from csi_predictor.inference.explain.grad_cam import RawMap, class_activation, reading_weights
+from csi_predictor.inference.explain.target import Target, score_answer
+from csi_predictor.models.assemble import CsiModel
+from csi_predictor.models.heads.pooling import ZonePooling
+
+Method = Literal["grad_cam", "hires_cam", "token_grad_cam", "attention_rollout"]
+MethodChoice = Literal["auto", "grad_cam", "hires_cam", "token_grad_cam", "attention_rollout"]
+
+_INTERPOLATIONS = {2: "bilinear", 3: "trilinear"}
+_NOISE = 1e-5
+"""Share of the cancelled terms below which a sum of some hundred float32 is rounding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeatMaps:
+    """Where the answer about each image comes from.
+
+    Attributes:
+        values: (B, H, W) or (B, D, H, W) from 0 to 1, the strongest place of each image; all 0
+            where nothing speaks for the answer.
+        method: How they were made; of an ensemble of several kinds, each.
+        stage: Whose map or tokens they show; of several feature maps that the head reads, this one.
+    """
+
+    values: NDArray[np.float32]
+    method: str
+    stage: str
+
+    @property
+    def is_empty(self) -> NDArray[np.bool_]:
+        """(B,) whether nothing in the image speaks for the answer; such a map is no evidence."""
+        return np.asarray(self.values.reshape(len(self.values), -1).max(axis=1, initial=0) == 0)
+
+
+def heat_map(
+    model: nn.Module,
+    pixels: Tensor,
+    target: Target,
+    *,
+    method: MethodChoice = "auto",
+    stage: str | None = None,
+) -> HeatMaps:
+    """The heat maps of one network; see `mean_heat_map`."""
+    return mean_heat_map([model], pixels, target, method=method, stage=stage)
+
+
+def mean_heat_map(
+    models: Sequence[nn.Module],
+    pixels: Tensor,
+    target: Target,
+    *,
+    method: MethodChoice = "auto",
+    stage: str | None = None,
+) -> HeatMaps:
+    """The mean of an ensemble's maps, each at the picture's size, then scaled to the strongest.
+
+    The networks are left as they were: modes, `requires_grad`, gradients and attention.
+
+    Args:
+        models: At least one, on one device; they take the same picture and answer the same.
+        pixels: Normalised (B, C, H, W) or (B, C, D, H, W).
+        target: What is explained.
+        method: `auto` goes by the network: `hires_cam` where the head pools zones, for Grad-CAM's
+            mean over all positions forgets which zone was asked for; else `token_grad_cam` of
+            transformers and `grad_cam` of all others. `attention_rollout` only on demand: it shows
+            where a transformer looks, not what speaks for the answer.
+        stage: Whose map; None = the last one before the head that still has positions.
+
+    Raises:
+        CsiError: A network, or its pairing with target, method or stage, can't be explained.
+        ValueError: No network.
+    """
+    if not models:
+        raise ValueError("a heat map of no network: expected at least one")
+    if method not in get_args(MethodChoice):
+        raise CsiError(f"heat map by {method}: expected one of {', '.join(get_args(MethodChoice))}")
+    networks = [_as_network(model) for model in models]
+    if not len(pixels):
+        return HeatMaps(values=np.zeros(_shape_of(pixels), np.float32), method=method, stage="")
+    parts = [_explain(network, pixels, target, method, stage) for network in networks]
+    values = torch.stack([part.values for part in parts]).mean(dim=0)
+    scale = torch.stack([part.scale for part in parts]).mean(dim=0)
+    return HeatMaps(
+        values=_normalise(values, scale).cpu().numpy(),
+        method=", ".join(dict.fromkeys(part.method for part in parts)),
+        stage=", ".join(dict.fromkeys(part.stage for part in parts)),
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One network's maps (B, H, W) or (B, D, H, W), at least 0 and not yet scaled; see `RawMap`."""
+
+    values: Tensor
+    scale: Tensor
+    method: Method
+    stage: str
+
+
+def _explain(
+    model: CsiModel, pixels: Tensor, target: Target, choice: MethodChoice, stage: str | None
+) -> _Part:
+    pixels = pixels.to(next(model.parameters()).device)
+    with ready_to_explain(model):
+        if choice == "attention_rollout":
+            method: Method = "attention_rollout"
+            captured, raw = _roll_out(model, pixels, target, stage)
+        else:
+            captured = capture(model, pixels, stage=stage)
+            method = _choose_method(model, captured, choice)
+            scores = score_answer(captured.logits, target, model.spec)
+            raw = class_activation(captured, scores, averages=method != "hires_cam")
+    values, scale = _join_zones(raw, len(pixels))
+    if not bool(values.isfinite().all()):
+        raise CsiError(
+            f"heat map of {model.spec.architecture}: it is infinite or not a number: expected "
+            "finite ones: check its weights"
+        )
+    mode = _INTERPOLATIONS[values.ndim - 1]
+    sized = F.interpolate(values.relu()[:, None], pixels.shape[2:], mode=mode, align_corners=False)
+    return _Part(sized[:, 0], scale, method, captured.stage)
+
+
+def _roll_out(
+    model: CsiModel, pixels: Tensor, target: Target, stage: str | None
+) -> tuple[Captured, RawMap]:
+    """The pass, and what of the answer comes from each patch."""
+    if stage is not None:
+        raise CsiError(
+            f"heat map of {model.spec.architecture}: attention_rollout goes through all layers: "
+            f"expected no stage, found {stage}"
+        )
+    with recorded_attention(model) as attention:
+        captured = capture(model, pixels)
+    num_tokens = captured.last.shape[1] if captured.grid else 0
+    check_attention(attention, num_tokens, model.spec.architecture)
+    reading = reading_weights(captured, score_answer(captured.logits, target, model.spec))
+    total = reading.reshape(len(pixels), -1).sum(dim=1)
+    per_picture = total.repeat_interleave(len(reading) // len(pixels))  # of masked zones, Z each
+    tiny = torch.finfo(torch.float32).tiny
+    flow = roll_out(attention, reading / per_picture.clamp_min(tiny)[:, None])
+    values = flow[:, captured.num_prefix :].reshape(-1, *captured.grid)
+    return captured, RawMap(values, values.flatten(1).amax(dim=1))
+
+
+def _choose_method(model: CsiModel, captured: Captured, choice: MethodChoice) -> Method:
+    """The method of this network.
+
+    Raises:
+        CsiError: The chosen one is for another kind.
+    """
+    own: Method = "token_grad_cam" if captured.grid else "grad_cam"
+    if choice == "auto":
+        return "hires_cam" if isinstance(model.pooling, ZonePooling) else own
+    if choice not in (own, "hires_cam"):
+        has = "tokens" if captured.grid else "maps"
+        raise CsiError(
+            f"heat map of {model.spec.architecture} by {choice}: its {captured.stage} gives {has}: "
+            f"expected auto, {own} or hires_cam"
+        )
+    return choice
+
+
+def _as_network(model: nn.Module) -> CsiModel:
+    if not isinstance(model, CsiModel):
+        raise CsiError(
+            f"heat map of {type(model).__name__}: expected a network of one image with a head of "
+            "zones, labels or classes, run by torch"
+        )
+    if count_int8(model):
+        raise CsiError(
+            f"heat map of {model.spec.architecture}: its layers are int8, through which no "
+            "gradient flows: expected the same bundle with ENGINE = torch"
+        )
+    return model
+
+
+def _join_zones(raw: RawMap, num_images: int) -> tuple[Tensor, Tensor]:
+    """Of masked zones the sum over an image's Z pictures, which the answer is a sum of too."""
+    values = raw.values.reshape(num_images, -1, *raw.values.shape[1:]).sum(dim=1)
+    return values, raw.scale.reshape(num_images, -1).sum(dim=1)
+
+
+def _normalise(values: Tensor, scale: Tensor) -> Tensor:
+    """Each image's strongest place becomes 1; what is rounding alone becomes 0."""
+    peak = values.flatten(1).amax(dim=1)
+    is_real = peak > _NOISE * scale
+    factor = torch.where(is_real, 1 / peak.where(is_real, torch.ones_like(peak)), 0)
+    return values * factor.reshape(-1, *[1] * (values.ndim - 1))
+
+
+def _shape_of(pixels: Tensor) -> tuple[int, ...]:
+    return (len(pixels), *pixels.shape[2:])
