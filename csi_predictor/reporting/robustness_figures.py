@@ -51,7 +51,7 @@ def draw_robustness(block: Mapping[str, Any]) -> dict[str, bytes]:
         figure.legend(
             handles=_legend(FIGURE_WORDS[block["main"]]),
             loc="outside upper left",
-            ncols=min(4, columns + 1),
+            ncols=4 if columns > 2 else 2,
             handlelength=2.6,
             columnspacing=1.4,
         )

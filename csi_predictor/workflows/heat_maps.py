@@ -26,6 +26,7 @@ from csi_predictor.reporting.heat_maps import (
     slice_title,
 )
 from csi_predictor.reporting.thumbnails import HeatPictures
+from csi_predictor.reporting.wording import zone_title
 from csi_predictor.specs import ZONES
 from csi_predictor.uncertainty.trust import Answers
 from csi_predictor.workflows.examination import Examination, Examined
@@ -146,7 +147,7 @@ def _title(predictions: Answers, index: int, target: Target) -> str:
     if isinstance(predictions, Predictions) and target.question in ZONES:
         zone = ZONES.index(target.question)
         true, given = predictions.targets[index, zone], predictions.grades[index, zone]
-        return f"{target.question}: reader {true:.0f}, model {given}"
+        return f"{zone_title(target.question)}: reader {true:.0f}, model {given}"
     if isinstance(predictions, LabelPredictions):
         name = target.answer or target.question
         prob = predictions.probs[index, predictions.names.index(name)]

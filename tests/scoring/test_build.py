@@ -22,6 +22,8 @@ def test_the_section_scores_its_folder(predictor, write_png, tmp_path: Path) -> 
         "risk_high_above": 3.0,
         "max_megapixels": 100.0,
         "allow_secondary_capture": False,
+        "trust_sha256": "",
+        "unsure": "flag",
         "study_rule": "worst",
     }
 

@@ -16,7 +16,8 @@ from csi_predictor.inference.label_predictions import LabelPredictions
 from csi_predictor.inference.predictions import Predictions
 from csi_predictor.inference.predictor import open_predictor
 from csi_predictor.models.create import create_model
-from csi_predictor.workflows.answers import Answers, join_predictions, predict
+from csi_predictor.uncertainty.trust import Answers, join_answers
+from csi_predictor.workflows.answers import predict
 
 KEYS = ("TRAINING.BATCH_SIZE=2", "SCORING.UNGRADABLE_THRESHOLD=0.3", "SCORING.MIN_GRADABLE_ZONES=2")
 
@@ -58,7 +59,7 @@ def test_zones_are_answered_with_the_inis_rules(tmp_path: Path) -> None:
 )
 def test_joined_parts_are_what_one_call_answers(tmp_path: Path, model: dict[str, Any]) -> None:
     whole = ask(tmp_path, [3, 1, 2], **model)
-    joined = join_predictions([ask(tmp_path, [3], **model), ask(tmp_path, [1, 2], **model)])
+    joined = join_answers([ask(tmp_path, [3], **model), ask(tmp_path, [1, 2], **model)])
     assert type(joined) is type(whole)
     assert joined.file_ids == whole.file_ids == ("3", "1", "2")
     assert joined.patient_ids == whole.patient_ids

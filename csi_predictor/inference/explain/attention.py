@@ -1,57 +1,42 @@
-"""Attention rollout: along which patches the information comes that the answer is read from."""
+"""A transformer's attention weights, which fused kernels never hold."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers.models.dinov2.modeling_dinov2 import Dinov2Attention
 
 from csi_predictor.errors import CsiError
 from csi_predictor.models.assemble import CsiModel
 from csi_predictor.models.encoders2d.raddino import RadDino
+from csi_predictor.models.encoders3d.vit3d import Vit3d
 
-_RESIDUAL = 0.5
-"""Of a token that the way around a block passes on. Source: Abnar and Zuidema 2020, section 3."""
+_PREFIX_TOKENS = "num_prefix_tokens"
+"""What timm's vision transformers have, and its windowed and pooled relatives haven't."""
 
 
-def roll_out(attention: Sequence[Tensor], reading: Tensor) -> Tensor:
-    """(B, N) how much of what is read comes from each token of the first layer.
-
-    Source: Abnar and Zuidema 2020, Quantifying Attention Flow in Transformers, arXiv:2005.00928,
-    section 3: the product of the layers' (A + I) / 2, A the mean over the heads. It knows nothing
-    of what the values say, so that evidence for and against the answer look alike.
-
-    Args:
-        attention: A layer (B, N, N) each, the first layer first; its rows sum to 1.
-        reading: (B, N) how much is read from each token of the last layer.
-    """
-    flow = reading
-    for weights in reversed(attention):
-        flow = _RESIDUAL * flow + (1 - _RESIDUAL) * torch.einsum("bn,bnm->bm", flow, weights)
-    return flow
+def is_plain_transformer(model: CsiModel) -> bool:
+    """Whether its tokens all see each other in every block, so that attention can be followed."""
+    backbone = model.backbone
+    if isinstance(backbone, RadDino | Vit3d):
+        return True
+    return hasattr(getattr(backbone, "net", None), _PREFIX_TOKENS)
 
 
 @contextmanager
 def recorded_attention(model: CsiModel) -> Iterator[list[Tensor]]:
-    """Fills the list with each layer's attention (B', N, N), the heads' mean, in each pass.
-
-    Inside, attention is computed step by step, for fused kernels never hold its weights.
+    """Fills the list with each layer's weights (B', heads, N, N) in the passes inside.
 
     Raises:
         CsiError: The network has no attention between tokens.
     """
     recorded: list[Tensor] = []
-
-    def keep(weights: Tensor) -> None:
-        recorded.append(weights.detach().float().mean(dim=1))
-
     with ExitStack() as stack:
         if isinstance(model.backbone, RadDino):
-            _record_transformers(model.backbone, keep, stack)
+            _record_transformers(model.backbone, recorded.append, stack)
         else:
-            _record_timm(model, keep, stack)
+            _record_timm(model, recorded.append, stack)
         yield recorded
 
 
@@ -67,12 +52,12 @@ def check_attention(recorded: Sequence[Tensor], num_tokens: int, architecture: s
         CsiError: As of windows, or of a class token that alone attends.
     """
     expected = (num_tokens, num_tokens)
-    for found in (tuple(weights.shape[1:]) for weights in recorded):
+    for found in (tuple(weights.shape[-2:]) for weights in recorded):
         if found != expected:
             raise CsiError(
                 f"heat map of {architecture}: a layer attends from {found[0]} to {found[1]} tokens "
-                f"and the last stage gives {num_tokens or 'a map'}: attention_rollout expects all "
-                "tokens to attend to all: take auto"
+                f"and the last stage gives {num_tokens or 'a map'}: rollout expects all tokens to "
+                "attend to all: take grad_cam or token_grad_cam"
             )
 
 
@@ -100,7 +85,7 @@ def _record_timm(model: CsiModel, keep: Callable[[Tensor], None], stack: ExitSta
     if not layers or not all(hasattr(layer, "attn_drop") for layer in layers):
         raise CsiError(
             f"heat map of {model.spec.architecture}: it has no attention whose weights can be "
-            "read: attention_rollout is for plain vision transformers: take auto"
+            "read: rollout is for plain vision transformers: take grad_cam or token_grad_cam"
         )
     for layer in layers:
         stack.callback(setattr, layer, "fused_attn", layer.fused_attn)

@@ -1,5 +1,6 @@
 """Class activation maps: what a stage sees, weighted by how the answer changes with it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,22 +49,31 @@ def class_activation(captured: Captured, scores: Tensor, *, averages: bool) -> R
     return RawMap(terms.sum(dim=1), terms.abs().sum(dim=1).flatten(1).amax(dim=1))
 
 
-def reading_weights(captured: Captured, scores: Tensor) -> Tensor:
-    """(B', N) how much of the answer is read from each of the last tokens.
+def answer_gradients(
+    captured: Captured, scores: Tensor, tensors: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """Of each image's number at each tensor of the pass; zero where it leads nowhere.
 
-    The gradient's length: all on the class token where the head reads that, even where it reads the
-    tokens' mean, and a zone's own window where zones are pooled.
+    Images don't touch each other in evaluation mode, so the sum's gradient is each image's own.
 
     Raises:
-        CsiError: The stage doesn't lead to the answer.
+        CsiError: The captured stage doesn't lead to the answer.
     """
-    weights: Tensor = torch.linalg.vector_norm(_gradients(captured, scores)[0], dim=2)
-    return weights
+    if not scores.requires_grad:
+        raise CsiError(
+            f"heat map: stage {captured.stage} doesn't lead to the answer: expected another stage"
+        )
+    found = torch.autograd.grad(scores.sum(), tuple(tensors), allow_unused=True)
+    return tuple(
+        torch.zeros_like(tensor) if gradient is None else gradient
+        for tensor, gradient in zip(tensors, found, strict=True)
+    )
 
 
 def _channels_first(captured: Captured, scores: Tensor) -> tuple[Tensor, Tensor]:
     """Activations and gradients (B', F, h, w), or of volumes, that lead to the answer."""
-    of_last, of_first = _gradients(captured, scores)
+    tensors = (captured.last, captured.first)
+    of_last, of_first = answer_gradients(captured, scores, tensors)
     pair = (captured.last, of_last)
     if captured.grid:
         if not of_last[:, captured.num_prefix :].any():
@@ -74,24 +84,6 @@ def _channels_first(captured: Captured, scores: Tensor) -> tuple[Tensor, Tensor]
     else:
         activations, gradients = pair
     return activations.detach().float(), gradients.float()
-
-
-def _gradients(captured: Captured, scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the explained numbers at the stage's last and first layers; zero where they lead nowhere.
-
-    Images don't touch each other in evaluation mode, so the sum's gradient is each image's own.
-    """
-    tensors = (captured.last, captured.first)
-    if not scores.requires_grad:
-        raise CsiError(
-            f"heat map: stage {captured.stage} doesn't lead to the answer: expected another stage"
-        )
-    found = torch.autograd.grad(scores.sum(), tensors, allow_unused=True)
-    last, first = (
-        torch.zeros_like(tensor) if gradient is None else gradient
-        for tensor, gradient in zip(tensors, found, strict=True)
-    )
-    return last, first
 
 
 def _as_map(tokens: Tensor, captured: Captured) -> Tensor:

@@ -14,17 +14,26 @@ from csi_predictor.errors import CsiError
 from csi_predictor.inference.engines.int8_linear import count_int8
 from csi_predictor.inference.explain.attention import (
     check_attention,
+    is_plain_transformer,
     recorded_attention,
-    roll_out,
 )
 from csi_predictor.inference.explain.capture import Captured, capture, ready_to_explain
-from csi_predictor.inference.explain.grad_cam import RawMap, class_activation, reading_weights
+from csi_predictor.inference.explain.grad_cam import RawMap, answer_gradients, class_activation
+from csi_predictor.inference.explain.rollout import (
+    reading_weights,
+    roll_attention,
+    roll_gradients,
+)
 from csi_predictor.inference.explain.target import Target, score_answer
 from csi_predictor.models.assemble import CsiModel
 from csi_predictor.models.heads.pooling import ZonePooling
 
-Method = Literal["grad_cam", "hires_cam", "token_grad_cam", "attention_rollout"]
-MethodChoice = Literal["auto", "grad_cam", "hires_cam", "token_grad_cam", "attention_rollout"]
+CamMethod = Literal["grad_cam", "hires_cam", "token_grad_cam"]
+RolloutMethod = Literal["gradient_rollout", "attention_rollout"]
+Method = CamMethod | RolloutMethod
+MethodChoice = Literal["auto"] | Method
+
+METHODS: tuple[Method, ...] = (*get_args(CamMethod), *get_args(RolloutMethod))
 
 _INTERPOLATIONS = {2: "bilinear", 3: "trilinear"}
 _NOISE = 1e-5
@@ -78,12 +87,15 @@ def mean_heat_map(
 
     Args:
         models: At least one, on one device; they take the same picture and answer the same.
-        pixels: Normalised (B, C, H, W) or (B, C, D, H, W).
+        pixels: Normalised (B, C, H, W) or (B, C, D, H, W). Rollout holds all layers' attention: one
+            image at a time, where a transformer has a thousand tokens.
         target: What is explained.
-        method: `auto` goes by the network: `hires_cam` where the head pools zones, for Grad-CAM's
-            mean over all positions forgets which zone was asked for; else `token_grad_cam` of
-            transformers and `grad_cam` of all others. `attention_rollout` only on demand: it shows
-            where a transformer looks, not what speaks for the answer.
+        method: `auto` goes by the network, as measured on planted squares: `hires_cam` where the
+            head pools zones, for Grad-CAM's mean over all positions forgets which zone was asked
+            for; else `gradient_rollout` of plain vision transformers, whose last tokens have little
+            left of the patch that they stand for (`token_grad_cam`), and where it looks isn't what
+            speaks for the answer (`attention_rollout`); else `token_grad_cam` where the last stage
+            gives tokens and `grad_cam` where it gives maps.
         stage: Whose map; None = the last one before the head that still has positions.
 
     Raises:
@@ -92,8 +104,8 @@ def mean_heat_map(
     """
     if not models:
         raise ValueError("a heat map of no network: expected at least one")
-    if method not in get_args(MethodChoice):
-        raise CsiError(f"heat map by {method}: expected one of {', '.join(get_args(MethodChoice))}")
+    if method != "auto" and method not in METHODS:
+        raise CsiError(f"heat map by {method}: expected auto or one of {', '.join(METHODS)}")
     networks = [_as_network(model) for model in models]
     if not len(pixels):
         return HeatMaps(values=np.zeros(_shape_of(pixels), np.float32), method=method, stage="")
@@ -121,13 +133,15 @@ def _explain(
     model: CsiModel, pixels: Tensor, target: Target, choice: MethodChoice, stage: str | None
 ) -> _Part:
     pixels = pixels.to(next(model.parameters()).device)
+    if choice == "auto" and stage is None:
+        choice = _choose_by_network(model)
     with ready_to_explain(model):
-        if choice == "attention_rollout":
-            method: Method = "attention_rollout"
-            captured, raw = _roll_out(model, pixels, target, stage)
+        if choice == "gradient_rollout" or choice == "attention_rollout":
+            method: Method = choice
+            captured, raw = _roll_out(model, pixels, target, choice, stage)
         else:
             captured = capture(model, pixels, stage=stage)
-            method = _choose_method(model, captured, choice)
+            method = _choose_cam(model, captured, choice)
             scores = score_answer(captured.logits, target, model.spec)
             raw = class_activation(captured, scores, averages=method != "hires_cam")
     values, scale = _join_zones(raw, len(pixels))
@@ -142,43 +156,56 @@ def _explain(
 
 
 def _roll_out(
-    model: CsiModel, pixels: Tensor, target: Target, stage: str | None
+    model: CsiModel, pixels: Tensor, target: Target, method: RolloutMethod, stage: str | None
 ) -> tuple[Captured, RawMap]:
     """The pass, and what of the answer comes from each patch."""
     if stage is not None:
         raise CsiError(
-            f"heat map of {model.spec.architecture}: attention_rollout goes through all layers: "
-            f"expected no stage, found {stage}"
+            f"heat map of {model.spec.architecture}: {method} goes through all layers: expected no "
+            f"stage, found {stage}"
         )
+    has_gradients = method == "gradient_rollout"
+    # The graph begins at the picture, so that it holds every layer's attention.
+    begin = pixels.detach().clone().requires_grad_(has_gradients)
     with recorded_attention(model) as attention:
-        captured = capture(model, pixels)
+        captured = capture(model, begin)
     num_tokens = captured.last.shape[1] if captured.grid else 0
     check_attention(attention, num_tokens, model.spec.architecture)
-    reading = reading_weights(captured, score_answer(captured.logits, target, model.spec))
-    total = reading.reshape(len(pixels), -1).sum(dim=1)
-    per_picture = total.repeat_interleave(len(reading) // len(pixels))  # of masked zones, Z each
-    tiny = torch.finfo(torch.float32).tiny
-    flow = roll_out(attention, reading / per_picture.clamp_min(tiny)[:, None])
+    scores = score_answer(captured.logits, target, model.spec)
+    wanted = [captured.last, *(attention if has_gradients else [])]
+    of_last, *of_attention = answer_gradients(captured, scores, wanted)
+    reading = reading_weights(of_last, len(pixels))
+    with torch.no_grad():
+        if has_gradients:
+            flow = roll_gradients(attention, of_attention, reading)
+        else:
+            flow = roll_attention(attention, reading)
     values = flow[:, captured.num_prefix :].reshape(-1, *captured.grid)
     return captured, RawMap(values, values.flatten(1).amax(dim=1))
 
 
-def _choose_method(model: CsiModel, captured: Captured, choice: MethodChoice) -> Method:
-    """The method of this network.
+def _choose_by_network(model: CsiModel) -> MethodChoice:
+    if isinstance(model.pooling, ZonePooling):
+        return "hires_cam"
+    return "gradient_rollout" if is_plain_transformer(model) else "auto"
+
+
+def _choose_cam(model: CsiModel, captured: Captured, choice: MethodChoice) -> CamMethod:
+    """The class activation map that fits what the stage gives.
 
     Raises:
         CsiError: The chosen one is for another kind.
     """
-    own: Method = "token_grad_cam" if captured.grid else "grad_cam"
-    if choice == "auto":
-        return "hires_cam" if isinstance(model.pooling, ZonePooling) else own
-    if choice not in (own, "hires_cam"):
+    own: CamMethod = "token_grad_cam" if captured.grid else "grad_cam"
+    if choice == "hires_cam":
+        return "hires_cam"
+    if choice not in ("auto", own):
         has = "tokens" if captured.grid else "maps"
         raise CsiError(
             f"heat map of {model.spec.architecture} by {choice}: its {captured.stage} gives {has}: "
             f"expected auto, {own} or hires_cam"
         )
-    return choice
+    return own
 
 
 def _as_network(model: nn.Module) -> CsiModel:
