@@ -122,7 +122,9 @@ def _labels(config: Config) -> Iterator[Finding]:
         yield False, f"{config.synthesis.count} procedural {kind}, drawn when they are needed"
         return
     from csi_predictor.data.build import build_splits
+    from csi_predictor.workflows.subgroups import check_subgroups
     from csi_predictor.workflows.training import check_known
+    from csi_predictor.workflows.trust import check_triage
 
     manifest = load_manifest(config)
     yield False, f"{len(manifest)} images of {manifest.num_patients} patients"
@@ -130,6 +132,8 @@ def _labels(config: Config) -> Iterator[Finding]:
         yield False, f"answers: {', '.join(manifest.target_spec.names)}"
     splits = build_splits(config, manifest)
     yield False, f"{len(splits)} split(s)"
+    check_triage(config, manifest.target_spec)
+    check_subgroups(config, manifest.rows)
     check_known(manifest, splits)
     second = config.evaluation.second_reader_csv
     if second is not None and second.is_file():  # its absence is told with the folders
@@ -158,10 +162,17 @@ def _bundles(config: Config) -> Iterator[Finding]:
     from csi_predictor.inference.bundle import load_bundle
     from csi_predictor.inference.quantization import INT8_ENGINES, read_report
 
+    from csi_predictor.uncertainty.trust_file import read_trust
+
     kind = INT8_ENGINES.get(config.scoring.engine)
-    for folder in dict.fromkeys((*config.evaluation.model, *config.scoring.model)):
+    evaluation = config.evaluation
+    for folder in dict.fromkeys(
+        (*evaluation.model, *evaluation.compare_model, *config.scoring.model)
+    ):
         bundle = load_bundle(folder)
         yield False, f"{bundle.facts.model_id} ({bundle.facts.num_members} network(s))"
+        trust = read_trust(bundle)
+        yield False, f"trust: {'none kept' if trust is None else trust.calibrator.describe()}"
         task = bundle.facts.spec.target_spec.task
         if folder in config.evaluation.model and task != config.data.task:
             yield True, f"[EVALUATION] MODEL = {folder}: answers {task}: expected TASK = {task}"

@@ -16,6 +16,7 @@ from csi_predictor.evaluation.figures import (
     plain_counts,
     with_intervals,
 )
+from csi_predictor.evaluation.label_delong import delong_block
 from csi_predictor.evaluation.label_draws import LabelDraws, label_draws
 from csi_predictor.inference.label_predictions import LabelPredictions
 from csi_predictor.inference.predictions import Floats
@@ -77,7 +78,7 @@ def evaluate_labels(
         "n_known": int(np.isfinite(predictions.targets).sum()),
         "n_unknown": int(np.isnan(predictions.targets).sum()),
         **with_intervals(model.main),
-        _group(predictions): _names_block(predictions, model),
+        _group(predictions): _with_areas(predictions, _names_block(predictions, model)),
         **({"confusion": plain_counts(model.confusion)} if predictions.is_multiclass else {}),
         "calibration": {"bins": bin_blocks(model.bins)},
         "baseline": {
@@ -157,6 +158,12 @@ def _names_block(predictions: LabelPredictions, draws: LabelDraws) -> Block:
             **with_intervals({figure: values[:, k] for figure, values in draws.by_name.items()}),
         }
     return blocks
+
+
+def _with_areas(predictions: LabelPredictions, blocks: Block) -> Block:
+    """The intervals of the AUROC that need no draws beside those that do."""
+    areas = delong_block(predictions)
+    return {name: block | areas.get(name, {}) for name, block in blocks.items()}
 
 
 def _gain(model: LabelDraws, baseline: LabelDraws) -> Block:

@@ -44,7 +44,7 @@ def render_label_report(
     run_facts: Mapping[str, str],
     thumbnails: Thumbnails | None,
     num_thumbnails: int,
-    heat_maps: HeatPictures,
+    heat_maps: HeatPictures | None = None,
     is_volume: bool,
 ) -> str:
     """The report's HTML; it holds figures and pictures itself and asks no network.
@@ -80,7 +80,7 @@ def render_label_report(
             long_facts={name: text for name, text in run_facts.items() if "\n" in text},
             cases=[
                 _case(predictions, index, thumbnails, is_volume=is_volume)
-                | {"heat_maps": heat_cells(heat_maps, predictions.file_ids[index])}
+                | {"heat_maps": heat_cells(heat_maps or {}, predictions.file_ids[index])}
                 for index in evaluation.worst[:num_thumbnails]
             ],
         )

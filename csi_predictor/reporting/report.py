@@ -49,7 +49,7 @@ def render_report(
     run_facts: Mapping[str, str],
     thumbnails: Thumbnails | None,
     num_thumbnails: int,
-    heat_maps: HeatPictures,
+    heat_maps: HeatPictures | None = None,
 ) -> str:
     """The report's HTML; it holds figures and pictures itself and asks no network.
 
@@ -75,7 +75,7 @@ def render_report(
         short_facts={name: text for name, text in run_facts.items() if "\n" not in text},
         long_facts={name: text for name, text in run_facts.items() if "\n" in text},
         cases=[
-            _case(predictions, index, thumbnails, heat_maps)
+            _case(predictions, index, thumbnails, heat_maps or {})
             for index in evaluation.worst[:num_thumbnails]
         ],
     )

@@ -131,7 +131,9 @@ def test_a_mirrored_look_is_averaged_and_stays_the_same_for_the_mirrored_picture
         for each in (pixels, pixels.flip(-1))
     ]
     predictor = LabelPredictor([bundle], device=CPU)
-    straight, mirrored = (predictor.read_logits(predictor.predict_logits(each).values) for each in batches)
+    straight, mirrored = (
+        predictor.read_logits(predictor.predict_logits(each).values) for each in batches
+    )
     np.testing.assert_allclose(straight, mirrored, atol=1e-6)
     with torch.inference_mode():
         looks = [

@@ -46,7 +46,7 @@ def test_mixed_classes_are_torchs_class_probabilities() -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_weakness_001_08_smoothing_goes_to_all_classes_the_true_one_too() -> None:
+def test_smoothing_goes_to_all_classes_the_true_one_too__weakness_001_08() -> None:
     # 0.3 over three classes: 0.8 of the true one and 0.1 of each other, by hand
     probs = torch.tensor([[0.7, 0.2, 0.1]])
     expected = -(0.8 * probs[0, 0].log() + 0.1 * probs[0, 1].log() + 0.1 * probs[0, 2].log())
@@ -54,7 +54,7 @@ def test_weakness_001_08_smoothing_goes_to_all_classes_the_true_one_too() -> Non
     torch.testing.assert_close(found, expected)
 
 
-def test_weakness_001_08_focal_alpha_is_that_of_the_true_class() -> None:
+def test_focal_alpha_is_that_of_the_true_class__weakness_001_08() -> None:
     # by hand: 0.2 * 0.6^2 * -ln 0.4 for class 0 and 3.0 * 0.5^2 * -ln 0.5 for class 2
     logits = torch.tensor([[0.4, 0.5, 0.1], [0.2, 0.3, 0.5]]).log()
     targets = torch.tensor([[0.0], [2.0]])

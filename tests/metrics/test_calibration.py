@@ -42,7 +42,7 @@ def test_bins_equal_scikit_learns_calibration_curve(answers) -> None:
     np.testing.assert_allclose(ours_confidence[~np.isnan(ours_confidence)], mean_confidence)
 
 
-def test_confidence_one_is_kept__weakness_001_5() -> None:
+def test_confidence_one_is_kept__weakness_001_05() -> None:
     sums = sums_of(np.ones(4), np.array([True, False, False, False]))
     assert sums[-1].tolist() == [4, 4, 1]
     assert calibration.expected_calibration_error(sums) == 0.75
@@ -52,7 +52,7 @@ def test_confidence_zero_is_kept() -> None:
     assert sums_of(np.zeros(1), np.array([True]))[0, 0] == 1
 
 
-def test_ece_weighs_bins_by_their_counts__weakness_001_5() -> None:
+def test_ece_weighs_bins_by_their_counts__weakness_001_05() -> None:
     confidence = np.array([0.5] * 9 + [0.95])
     is_right = np.array([True] * 5 + [False] * 5)
     expected = 0.9 * abs(5 / 9 - 0.5) + 0.1 * 0.95

@@ -97,8 +97,29 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def test_scores_csv_begins_with_the_contracts_columns(tmp_path: Path) -> None:
     write_scores(a_folder(tmp_path, a_score("a.dcm")))
     header = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()[0]
-    added = ",csi_expected,acquired_at,reading_notes,file_sha256,setup_sha256"
-    assert header == CONTRACT + added
+    added = ",csi_expected,acquired_at,reading_notes,file_sha256,setup_sha256,triage,unsure"
+    parts = (f",{zone}_{part}" for zone in ZONES for part in ("confidence", "lowest", "highest"))
+    assert header == CONTRACT + added + "".join(parts)
+
+
+def test_a_bundles_trust_stands_in_its_columns_and_is_empty_without_one(tmp_path: Path) -> None:
+    trusted = a_score(
+        "a.dcm",
+        triage="reader",
+        unsure=0.5,
+        confidence=(0.25,) * 6,
+        lowest=(0,) * 6,
+        highest=(2,) * 6,
+    )
+    summary = write_scores(a_folder(tmp_path, trusted, a_score("b.dcm")))
+    with (tmp_path / "scores.csv").open(encoding="utf-8") as file:
+        first, second = csv.DictReader(file)
+    told = [first[name] for name in ("triage", "unsure", "left_inf_confidence")]
+    assert told == ["reader", "0.5", "0.25"]
+    assert [first[f"left_inf_{part}"] for part in ("lowest", "highest")] == ["0", "2"]
+    assert {second[name] for name in first if name.endswith(("_lowest", "_confidence"))} == {""}
+    assert second["triage"] == second["unsure"] == ""
+    assert summary["by_triage"] == {"none": 1, "reader": 1}
 
 
 def test_numbers_are_numbers_and_an_ungradable_zone_is_empty(tmp_path: Path) -> None:

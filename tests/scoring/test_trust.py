@@ -43,7 +43,8 @@ def test_a_sure_image_is_automatic_and_a_torn_one_goes_to_the_reader() -> None:
     judged = judge_batch(trust(), probs, np.zeros((2, 6)), spread_of(probs[None]), ScoreRules())
     sure, torn = judged.fields(0), judged.fields(1)
     assert (sure["triage"], torn["triage"]) == ("automatic", "reader")
-    assert sure["unsure"] is not None and torn["unsure"] is not None
+    assert sure["unsure"] is not None
+    assert torn["unsure"] is not None
     assert sure["unsure"] < torn["unsure"]
     assert min(sure["confidence"]) > 0.9
     assert sure["lowest"] == (0,) * 6

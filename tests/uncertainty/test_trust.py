@@ -118,7 +118,8 @@ def test_folds_are_judged_each_by_its_own_trust() -> None:
     second = fit_trust(zones(gain=1.0), SETTINGS, fitted_on="x")
     parts = [apply_trust(first, zones(seed=3)), apply_trust(second, zones(seed=4))]
     whole = join_trusted(parts)
-    assert whole.sets is not None and parts[1].sets is not None
+    assert whole.sets is not None
+    assert parts[1].sets is not None
     np.testing.assert_array_equal(whole.questions.probs[200:], parts[1].questions.probs)
     np.testing.assert_array_equal(whole.sets[200:], parts[1].sets)
     np.testing.assert_array_equal(whole.questions.given[:200], parts[0].questions.given)
@@ -129,7 +130,8 @@ def test_folds_are_judged_each_by_its_own_trust() -> None:
 def test_without_a_trust_nothing_is_promised() -> None:
     answers = without_trust(zones(), "entropy")
     assert answers.after is answers.before
-    assert answers.sets is None and not answers.defers
+    assert answers.sets is None
+    assert not answers.defers
     assert answers.unsure.shape == (200,)
 
 
@@ -146,8 +148,10 @@ def test_one_index_takes_everything_that_hangs_on_the_images() -> None:
     after = apply_trust(fit_trust(zones(), SETTINGS, fitted_on="x"), zones(seed=1)).after
     index = np.array([7, 3])
     taken = after.take(index)
-    assert isinstance(after, Predictions) and isinstance(taken, Predictions)
+    assert isinstance(after, Predictions)
+    assert isinstance(taken, Predictions)
     np.testing.assert_array_equal(taken.grades, after.grades[index])
-    assert taken.spread is not None and after.spread is not None
+    assert taken.spread is not None
+    assert after.spread is not None
     np.testing.assert_array_equal(taken.spread.total, after.spread.total[index])
     assert len(ZONES) == taken.grades.shape[1]

@@ -50,7 +50,8 @@ def temperature(trust: object) -> float:
 def test_one_split_is_fitted_on_its_validation_rows() -> None:
     split = SplitAnswers(validation=answers(0, gain=3, count=400), test=answers(1))
     fitted = fit_trusts(config(), [split])
-    assert fitted.whole is not None and fitted.by_split == (fitted.whole,)
+    assert fitted.whole is not None
+    assert fitted.by_split == (fitted.whole,)
     assert fitted.whole.fitted_on == VALIDATION
     assert temperature(fitted.whole) == pytest.approx(2, rel=0.5)  # far from 1
 
@@ -67,7 +68,8 @@ def test_each_fold_with_validation_rows_is_fitted_on_its_own_and_the_bundle_on_a
         temperature(fitted.by_split[0]),
     )
     assert low < middle < high
-    assert fitted.whole is not None and fitted.whole.num_images == 600
+    assert fitted.whole is not None
+    assert fitted.whole.num_images == 600
 
 
 def test_a_fold_without_validation_rows_is_fitted_on_the_other_folds_alone() -> None:
@@ -79,7 +81,8 @@ def test_a_fold_without_validation_rows_is_fitted_on_the_other_folds_alone() -> 
     assert before.by_split[2] == after.by_split[2]  # what it is tested on plays no part
     assert before.by_split[0] != after.by_split[0]
     assert [trust.fitted_on for trust in after.by_split if trust] == [OTHER_FOLDS] * 3
-    assert after.whole is not None and after.whole.fitted_on == ALL_FOLDS
+    assert after.whole is not None
+    assert after.whole.fitted_on == ALL_FOLDS
     assert [trust.num_images for trust in after.by_split if trust] == [120] * 3
 
 
@@ -87,15 +90,14 @@ def test_without_anything_to_fit_on_there_is_no_trust() -> None:
     for count in (1, 2):
         splits = [SplitAnswers(validation=None, test=answers(seed)) for seed in range(count)]
         fitted = fit_trusts(config(), splits)
-        assert fitted.whole is None and fitted.by_split == (None,) * count
+        assert fitted.whole is None
+        assert fitted.by_split == (None,) * count
 
 
 def test_a_critical_answer_that_nobody_asks_for_is_refused_before_any_work() -> None:
     targets = TargetSpec(task="multilabel", names=("edema", "mass"), num_classes=2)
     check_triage(config("EVALUATION.CRITICAL_ANSWERS=mass"), targets)
-    text = (
-        r"\[EVALUATION\] CRITICAL_ANSWERS: tumour is no answer: expected one of edema, mass"
-    )
+    text = r"\[EVALUATION\] CRITICAL_ANSWERS: tumour is no answer: expected one of edema, mass"
     with pytest.raises(ConfigError, match=text):
         check_triage(config("EVALUATION.CRITICAL_ANSWERS=tumour"), targets)
     check_triage(config("EVALUATION.CRITICAL_ANSWERS=3"), TargetSpec())

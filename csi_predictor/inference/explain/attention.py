@@ -1,6 +1,6 @@
 """A transformer's attention weights, which fused kernels never hold."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -25,18 +25,20 @@ def is_plain_transformer(model: CsiModel) -> bool:
 
 
 @contextmanager
-def recorded_attention(model: CsiModel) -> Iterator[list[Tensor]]:
-    """Fills the list with each layer's weights (B', heads, N, N) in the passes inside.
+def recorded_attention(model: CsiModel) -> Iterator[dict[nn.Module, Tensor]]:
+    """Fills the table, from input to output, with each layer's weights (B', heads, N, N).
+
+    They are those of the latest pass inside.
 
     Raises:
         CsiError: The network has no attention between tokens.
     """
-    recorded: list[Tensor] = []
+    recorded: dict[nn.Module, Tensor] = {}
     with ExitStack() as stack:
         if isinstance(model.backbone, RadDino):
-            _record_transformers(model.backbone, recorded.append, stack)
+            _record_transformers(model.backbone, recorded, stack)
         else:
-            _record_timm(model, recorded.append, stack)
+            _record_timm(model, recorded, stack)
         yield recorded
 
 
@@ -62,24 +64,24 @@ def check_attention(recorded: Sequence[Tensor], num_tokens: int, architecture: s
 
 
 def _record_transformers(
-    backbone: RadDino, keep: Callable[[Tensor], None], stack: ExitStack
+    backbone: RadDino, recorded: dict[nn.Module, Tensor], stack: ExitStack
 ) -> None:
     net: Any = backbone.net  # transformers doesn't declare types here
     before = net.config._attn_implementation
     net.set_attn_implementation("eager")
     stack.callback(net.set_attn_implementation, before)
 
-    def read(_: nn.Module, __: Any, output: tuple[Tensor, Tensor]) -> None:
-        keep(output[1])
+    def read(layer: nn.Module, _: Any, output: tuple[Tensor, Tensor]) -> None:
+        recorded[layer] = output[1]
 
     for part in backbone.modules():
         if isinstance(part, Dinov2Attention):
             stack.callback(part.register_forward_hook(read).remove)
 
 
-def _record_timm(model: CsiModel, keep: Callable[[Tensor], None], stack: ExitStack) -> None:
-    def read(_: nn.Module, __: Any, output: Tensor) -> None:
-        keep(output)
+def _record_timm(model: CsiModel, recorded: dict[nn.Module, Tensor], stack: ExitStack) -> None:
+    def read(dropout: nn.Module, _: Any, output: Tensor) -> None:
+        recorded[dropout] = output
 
     layers = [part for part in model.backbone.modules() if hasattr(part, "fused_attn")]
     if not layers or not all(hasattr(layer, "attn_drop") for layer in layers):

@@ -86,8 +86,8 @@ def capture(model: CsiModel, pixels: Tensor, *, stage: str | None = None) -> Cap
         if captured is not None:
             return captured
     raise CsiError(
-        f"heat map of {model.spec.architecture}: {stage or 'none of its stages'} gives a map or "
-        "tokens of more than one position: expected another stage, or a larger picture"
+        f"heat map of {model.spec.architecture}: no map or tokens of more than one position in "
+        f"{stage or 'any stage'}: expected another stage, or a larger picture"
     )
 
 

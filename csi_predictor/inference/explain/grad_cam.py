@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import CheckpointError
 
 from csi_predictor.errors import CsiError
 from csi_predictor.inference.explain.capture import Captured
@@ -57,13 +58,19 @@ def answer_gradients(
     Images don't touch each other in evaluation mode, so the sum's gradient is each image's own.
 
     Raises:
-        CsiError: The captured stage doesn't lead to the answer.
+        CsiError: The captured stage doesn't lead to the answer, or gradient checkpointing is on.
     """
     if not scores.requires_grad:
         raise CsiError(
             f"heat map: stage {captured.stage} doesn't lead to the answer: expected another stage"
         )
-    found = torch.autograd.grad(scores.sum(), tuple(tensors), allow_unused=True)
+    try:
+        found = torch.autograd.grad(scores.sum(), tuple(tensors), allow_unused=True)
+    except CheckpointError as error:
+        raise CsiError(
+            "heat map: the network's gradient checkpointing is on, which runs its layers anew: "
+            "expected it off, as in a loaded bundle: call set_gradient_checkpointing(False)"
+        ) from error
     return tuple(
         torch.zeros_like(tensor) if gradient is None else gradient
         for tensor, gradient in zip(tensors, found, strict=True)

@@ -133,8 +133,8 @@ def _explain(
     model: CsiModel, pixels: Tensor, target: Target, choice: MethodChoice, stage: str | None
 ) -> _Part:
     pixels = pixels.to(next(model.parameters()).device)
-    if choice == "auto" and stage is None:
-        choice = _choose_by_network(model)
+    if choice == "auto":
+        choice = _choose_by_network(model, stage)
     with ready_to_explain(model):
         if choice == "gradient_rollout" or choice == "attention_rollout":
             method: Method = choice
@@ -167,8 +167,9 @@ def _roll_out(
     has_gradients = method == "gradient_rollout"
     # The graph begins at the picture, so that it holds every layer's attention.
     begin = pixels.detach().clone().requires_grad_(has_gradients)
-    with recorded_attention(model) as attention:
+    with recorded_attention(model) as recorded:
         captured = capture(model, begin)
+    attention = list(recorded.values())
     num_tokens = captured.last.shape[1] if captured.grid else 0
     check_attention(attention, num_tokens, model.spec.architecture)
     scores = score_answer(captured.logits, target, model.spec)
@@ -184,10 +185,11 @@ def _roll_out(
     return captured, RawMap(values, values.flatten(1).amax(dim=1))
 
 
-def _choose_by_network(model: CsiModel) -> MethodChoice:
+def _choose_by_network(model: CsiModel, stage: str | None) -> MethodChoice:
+    """What can be told before the pass."""
     if isinstance(model.pooling, ZonePooling):
         return "hires_cam"
-    return "gradient_rollout" if is_plain_transformer(model) else "auto"
+    return "gradient_rollout" if stage is None and is_plain_transformer(model) else "auto"
 
 
 def _choose_cam(model: CsiModel, captured: Captured, choice: MethodChoice) -> CamMethod:

@@ -79,10 +79,8 @@ def label_model(encoder: Encoder, size: tuple[int, ...]) -> CsiModel:
 
 def zone_model(encoder: Encoder, size: tuple[int, ...]) -> CsiModel:
     spec = ModelSpec(architecture="custom1", input_spec=input_spec(size))
-    head = ZoneClassifier(
-        encoder.feature_dim, kind="ordinal", dropout_rate=0.2, learn_thresholds=True,
-        share_zones=True,
-    )  # fmt: skip
+    width = encoder.feature_dim
+    head = ZoneClassifier(width, kind="ordinal", dropout_rate=0.2, share_zones=True)
     return CsiModel(encoder, pooling=ZonePooling(), classifier=head, spec=spec)
 
 
