@@ -65,13 +65,12 @@ def evaluate_bundles(config: Config, compute: Compute, run_dir: Path) -> None:
     plan = plan_trust(config, bundles, validation)
     if plan.dropout is not None:
         predictor = open_predictor(bundles, device=compute.device, dropout=plan.dropout)
+    calibrating = validation if section.quantize == "openvino" else ()
     if section.quantize != "none":
-        check_quantizable(config, compute.device, validation)
+        check_quantizable(config, compute.device, calibrating)
     check_subgroups(config, rows)
-    needs_validation = plan.fits or section.quantize == "openvino"
-    cache = prepare_images(
-        config, (*rows, *(validation if needs_validation else ())), predictor.input_spec
-    )
+    needed = (*rows, *(validation if plan.fits else calibrating))
+    cache = prepare_images(config, needed, predictor.input_spec)
     check_unseen(config, rows, predictor)
     check_other_unseen(config, rows, other)
     trust = fit_trust_of(config, predictor, validation, cache) if plan.fits else plan.kept
@@ -81,7 +80,7 @@ def evaluate_bundles(config: Config, compute: Compute, run_dir: Path) -> None:
     facts = predictor.bundles[0].facts
     report(config, examination, answers, facts, run_dir, store=cache, other=other)
     if section.quantize != "none":
-        quantize(Asked(config, predictor, rows, cache, validation), answers.before, run_dir)
+        quantize(Asked(config, predictor, rows, cache, calibrating), answers.before, run_dir)
 
 
 _PARTS_WITH_VAL = ("test", "train")

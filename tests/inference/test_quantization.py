@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,8 +28,8 @@ CPU = torch.device("cpu")
 VIT = "vit_tiny_patch16_224"
 
 
-def predictor_of(folders: Sequence[Path], *, device: torch.device) -> Predictor:
-    return Predictor([load_bundle(folder) for folder in folders], device=device)
+def predictor_of(folders: Sequence[Path], *, device: torch.device, **engine: Any) -> Predictor:
+    return Predictor([load_bundle(folder) for folder in folders], device=device, **engine)
 
 
 def bundle_of(

@@ -47,18 +47,21 @@ class HeatMaps:
     Attributes:
         values: (B, H, W) or (B, D, H, W) from 0 to 1, the strongest place of each image; all 0
             where nothing speaks for the answer.
+        strengths: (B,) of the strongest place before scaling, 0 of an empty map. It tells weak
+            evidence from strong between targets and images of one network and method.
         method: How they were made; of an ensemble of several kinds, each.
         stage: Whose map or tokens they show; of several feature maps that the head reads, this one.
     """
 
     values: NDArray[np.float32]
+    strengths: NDArray[np.float32]
     method: str
     stage: str
 
     @property
     def is_empty(self) -> NDArray[np.bool_]:
         """(B,) whether nothing in the image speaks for the answer; such a map is no evidence."""
-        return np.asarray(self.values.reshape(len(self.values), -1).max(axis=1, initial=0) == 0)
+        return np.asarray(self.strengths == 0)
 
 
 def heat_map(
@@ -108,12 +111,16 @@ def mean_heat_map(
         raise CsiError(f"heat map by {method}: expected auto or one of {', '.join(METHODS)}")
     networks = [_as_network(model) for model in models]
     if not len(pixels):
-        return HeatMaps(values=np.zeros(_shape_of(pixels), np.float32), method=method, stage="")
+        nothing = np.zeros((0, *pixels.shape[2:]), np.float32)
+        return HeatMaps(values=nothing, strengths=np.zeros(0, np.float32), method=method, stage="")
     parts = [_explain(network, pixels, target, method, stage) for network in networks]
     values = torch.stack([part.values for part in parts]).mean(dim=0)
     scale = torch.stack([part.scale for part in parts]).mean(dim=0)
+    peaks = values.flatten(1).amax(dim=1)
+    strengths = peaks.where(peaks > _NOISE * scale, torch.zeros_like(peaks))
     return HeatMaps(
-        values=_normalise(values, scale).cpu().numpy(),
+        values=_scaled(values, strengths).cpu().numpy(),
+        strengths=strengths.cpu().numpy(),
         method=", ".join(dict.fromkeys(part.method for part in parts)),
         stage=", ".join(dict.fromkeys(part.stage for part in parts)),
     )
@@ -230,13 +237,7 @@ def _join_zones(raw: RawMap, num_images: int) -> tuple[Tensor, Tensor]:
     return values, raw.scale.reshape(num_images, -1).sum(dim=1)
 
 
-def _normalise(values: Tensor, scale: Tensor) -> Tensor:
-    """Each image's strongest place becomes 1; what is rounding alone becomes 0."""
-    peak = values.flatten(1).amax(dim=1)
-    is_real = peak > _NOISE * scale
-    factor = torch.where(is_real, 1 / peak.where(is_real, torch.ones_like(peak)), 0)
-    return values * factor.reshape(-1, *[1] * (values.ndim - 1))
-
-
-def _shape_of(pixels: Tensor) -> tuple[int, ...]:
-    return (len(pixels), *pixels.shape[2:])
+def _scaled(values: Tensor, strengths: Tensor) -> Tensor:
+    """Each image's strongest place becomes 1; an empty map, which is rounding alone, becomes 0."""
+    divisor = strengths.where(strengths > 0, torch.full_like(strengths, torch.inf))
+    return values / divisor.reshape(-1, *[1] * (values.ndim - 1))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from csi_predictor.architectures import find_architecture
 from csi_predictor.models.assemble import CsiModel
-from csi_predictor.models.encoder import Encoder, Stages, WeightsLayout
+from csi_predictor.models.encoder import Encoder, EncoderOptions, Stages, WeightsLayout
+from csi_predictor.models.encoders2d import raddino
 from csi_predictor.models.encoders3d.vit3d import TransformerShape, Vit3d
 from csi_predictor.models.heads.layout import CHEST_LAYOUT
 from csi_predictor.models.heads.linear import linear_head
@@ -84,14 +85,14 @@ def zone_model(encoder: Encoder, size: tuple[int, ...]) -> CsiModel:
     return CsiModel(encoder, pooling=ZonePooling(), classifier=head, spec=spec)
 
 
-def plant(size: tuple[int, ...], *, seed: int, count: int = 16) -> Planted:
-    """Noise; every second picture has a square (or cube) of EDGE, two deviations brighter."""
+def plant(size: tuple[int, ...], *, seed: int, count: int = 16, edge: int = EDGE) -> Planted:
+    """Noise of 0.3; every second picture has a square (or cube) that is brighter by 2."""
     rng = np.random.default_rng(seed)
     pixels = rng.normal(scale=0.3, size=(count, 1, *size))
     inside = np.zeros((count, *size), bool)
     for index in range(1, count, 2):
-        corner = [int(rng.integers(edge // EDGE)) * EDGE for edge in size]
-        inside[(index, *(slice(at, at + EDGE) for at in corner))] = True
+        corner = [int(rng.integers(length // edge)) * edge for length in size]
+        inside[(index, *(slice(at, at + edge) for at in corner))] = True
     pixels[:, 0][inside] += 2
     has_square = torch.from_numpy(inside.reshape(count, -1).any(axis=1))
     return Planted(torch.from_numpy(pixels).float(), has_square, inside)
@@ -121,9 +122,9 @@ def learn(model: CsiModel, loss_of: Callable[[int], Tensor], *, num_steps: int) 
     model.zero_grad(set_to_none=True)
 
 
-def train_on_squares(model: CsiModel, *, num_steps: int = 80) -> CsiModel:
+def train_on_squares(model: CsiModel, *, num_steps: int, edge: int = EDGE) -> CsiModel:
     def loss_of(step: int) -> Tensor:
-        planted = plant(model.input_spec.size, seed=step)
+        planted = plant(model.input_spec.size, seed=step, edge=edge)
         logits = model(planted.pixels).logits[:, 0]
         return F.binary_cross_entropy_with_logits(logits, planted.has_square.float())
 
@@ -131,11 +132,16 @@ def train_on_squares(model: CsiModel, *, num_steps: int = 80) -> CsiModel:
     return model
 
 
-def share_inside(values: NDArray[Any], inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(N,) energy in the square, over what an even map would have there."""
-    axes = tuple(range(1, values.ndim))
-    energy = (values * inside).sum(axis=axes) / values.sum(axis=axes)
-    return np.asarray(energy / inside.mean(axis=axes))
+@pytest.fixture
+def planted_squares() -> Callable[..., Planted]:
+    """`planted_squares(size, seed=...)`."""
+    return plant
+
+
+@pytest.fixture
+def planted_in_zones() -> Callable[..., tuple[Planted, Tensor]]:
+    """`planted_in_zones(size, seed=...)`."""
+    return plant_in_zones
 
 
 @pytest.fixture
@@ -156,7 +162,7 @@ def tiny_zones() -> CsiModel:
 def square_finder() -> CsiModel:
     """A CNN that tells pictures with a bright square from those without."""
     torch.manual_seed(0)
-    return train_on_squares(label_model(TinyEncoder(), (48, 48)))
+    return train_on_squares(label_model(TinyEncoder(), (48, 48)), num_steps=80)
 
 
 @pytest.fixture(scope="session")
@@ -166,6 +172,19 @@ def cube_finder() -> CsiModel:
     shape = TransformerShape(width=32, depth=2, num_heads=2)
     encoder = Vit3d(shape, volume_size=(32, 24, 32), patch_size=(8, 8, 8))
     return train_on_squares(label_model(encoder, (32, 24, 32)), num_steps=100)
+
+
+@pytest.fixture(scope="session")
+def patch_finder() -> CsiModel:
+    """A small RadDINO that tells pictures with a bright patch of 14 pixels from those without."""
+    torch.manual_seed(0)
+    small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 70}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(raddino, "PUBLISHED_CONFIG", {**raddino.PUBLISHED_CONFIG, **small})
+        options = EncoderOptions(input_spec=input_spec((70, 56)))
+        encoder = raddino.build_raddino(find_architecture("raddino"), options)
+    model = label_model(encoder, (70, 56))
+    return train_on_squares(model, num_steps=100, edge=raddino.PATCH_PX)
 
 
 @pytest.fixture(scope="session")
