@@ -161,7 +161,6 @@ def _sample_problems(rows: "Sequence[Row]", config: Config) -> Iterator[Finding]
 def _bundles(config: Config) -> Iterator[Finding]:
     from csi_predictor.inference.bundle import load_bundle
     from csi_predictor.inference.quantization import INT8_ENGINES, read_report
-
     from csi_predictor.uncertainty.trust_file import read_trust
 
     kind = INT8_ENGINES.get(config.scoring.engine)
