@@ -199,6 +199,7 @@ def _caption(axes: Axes, text: str) -> None:
 
 def _outline(axes: Axes, heat: NDArray[np.float32]) -> None:
     for level, style in _LEVELS.items():
+        # Before 3.11, matplotlib draws another level where this one isn't reached.
         if heat.min() < level < heat.max():
             lines = axes.contour(
                 heat, levels=[level], colors="white", linestyles=style, linewidths=1.1

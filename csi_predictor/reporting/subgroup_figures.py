@@ -55,7 +55,7 @@ def draw_subgroups(block: Mapping[str, Any]) -> dict[str, bytes]:
         axes.set_ylim(places[-1] - 0.7, 0.7)
         axes.spines["left"].set_visible(False)
         better = "left" if main in block["lower_is_better"] else "right"
-        axes.set_xlabel(f"{_TITLES[main]} (further {better} is better; dashed: all images)")
+        axes.set_xlabel(f"{_TITLES[main]}\nfurther {better} is better; dashed: all images")
         _add_legend(figure, [row for _, row in lines if row is not None])
 
     return {"subgroups.png": chart.draw_png(6.6, 1.15 + _INCH_A_ROW * max(len(lines), 4), draw)}

@@ -41,8 +41,14 @@ def data_uri(content: bytes, kind: str) -> str:
 
 
 def heat_cells(heat_maps: HeatPictures, file_id: str) -> list[dict[str, str]]:
-    """The heat maps of one image as a template reads them."""
-    return [
-        {"title": title, "picture": data_uri(content, "jpeg")}
-        for title, content in heat_maps.get(file_id, ())
-    ]
+    """The heat maps of one image as a template reads them.
+
+    Each JPEG is a pair, whose left half is the plain picture that stands above it anyway: the page
+    shows the right half, of this aspect.
+    """
+    cells = []
+    for title, content in heat_maps.get(file_id, ()):
+        with Image.open(BytesIO(content)) as pair:
+            aspect = f"{pair.width / 2:g} / {pair.height}"
+        cells.append({"title": title, "picture": data_uri(content, "jpeg"), "aspect": aspect})
+    return cells

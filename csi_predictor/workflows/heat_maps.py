@@ -34,6 +34,9 @@ from csi_predictor.workflows.examination import Examination, Examined
 MOST_TARGETS = 3
 """Maps of one case: of what is most wrong."""
 
+MOST_SHOWN = 150
+"""Maps in the report, of at most 50 kB each; all are files."""
+
 
 @dataclass(frozen=True)
 class DrawnHeatMaps:
@@ -78,13 +81,14 @@ def draw_heat_maps(
                 name = safe_name(index, file_id, str(target))
                 drawn = _draw(pixels, made[-1], predictions, index, target)
                 files[name] = drawn.png
-                pictures.setdefault(file_id, []).append((drawn.title, drawn.jpeg))
+                if len(files) <= MOST_SHOWN:
+                    pictures.setdefault(file_id, []).append((drawn.title, drawn.jpeg))
     except CsiError as error:
         logger.error("No heat maps: {}", error)
         return DrawnHeatMaps({"error": str(error), "num_images": 0})
     facts = {
         "error": None,
-        "num_images": len(pictures),
+        "num_images": len(chosen),
         "num_maps": len(made),
         "num_empty": sum(int(each.is_empty[0]) for each in made),
         "method": ", ".join(dict.fromkeys(each.method for each in made)),

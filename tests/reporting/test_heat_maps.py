@@ -74,6 +74,11 @@ def test_contour_lines_stay_in_a_black_and_white_print() -> None:
     assert without[4:-4, half + 4 : -4].max() < 140
 
 
+def test_a_slice_of_weak_heat_has_no_contour_lines() -> None:
+    light = opened(draw_heat_map_jpeg(GREY, 0.2 * spot(), has_sides=False)).mean(axis=2)
+    assert light[8:-8, light.shape[1] // 2 + 8 : -8].max() < 200
+
+
 def sides_of(pixels: NDArray[np.int64]) -> tuple[bool, bool]:
     """Whether white letters stand at the left and the right edge of the second picture."""
     _, right = np.array_split(pixels.mean(axis=2), 2, axis=1)
@@ -109,7 +114,7 @@ def test_the_png_has_words_and_a_colour_bar() -> None:
 
 
 def test_a_title_may_hold_anything() -> None:
-    for title in ("$x$ {a} \\frac", "Befund: Ödem – „groß“", "a" * 500, "word " * 100):
+    for title in ("$\\nonsense{$", "Befund: Ödem – „groß“", "a" * 500, "word " * 100):
         assert draw_heat_map(GREY, spot(), title=title, has_sides=True)
 
 
@@ -127,6 +132,12 @@ def test_noise_of_any_shape_stays_small(shape: tuple[int, int]) -> None:
     heat = spot(*shape)
     assert len(draw_heat_map(noise, heat, title="Noise", has_sides=True)) <= MAX_PNG_BYTES
     assert len(draw_heat_map_jpeg(noise, heat, has_sides=True)) <= MAX_JPEG_BYTES
+
+
+def test_only_what_doesnt_pack_loses_quality() -> None:
+    with Image.open(BytesIO(draw_heat_map_jpeg(GREY, spot(), has_sides=True))) as drawn:
+        coarsest = max(drawn.quantization[0])  # type: ignore[attr-defined]
+    assert coarsest <= 50  # the standard's table at quality 82 ends at 44, at quality 50 at 121
 
 
 def test_two_hundred_cases_fit_into_a_report() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from csi_predictor.errors import CsiError
 from csi_predictor.inference.explain.capture import capture, ready_to_explain
@@ -12,6 +12,7 @@ from csi_predictor.inference.explain.heat_map import heat_map
 from csi_predictor.inference.explain.target import Target
 from csi_predictor.models import create_model
 from csi_predictor.models.assemble import CsiModel
+from csi_predictor.models.encoder import Encoded, Stages
 
 PICTURE = torch.linspace(-1, 1, 48 * 48).reshape(1, 1, 48, 48)
 
@@ -96,6 +97,39 @@ def test_a_map_of_one_position_makes_way_for_the_stage_before() -> None:
     model = create_model("resnet18", image_size=32, labels=("a", "b"))  # 1/32: one position
     found = heat_map(model, torch.randn(1, 3, 32, 32), Target("a"))
     assert found.stage == "layer3"
+
+
+class Summary(nn.Module):
+    """A map to a vector, by way of inner numbers that have a map's shape, as heads of attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads = nn.Identity()
+
+    def forward(self, feature_map: Tensor) -> Tensor:
+        heads: Tensor = self.heads(feature_map.reshape(len(feature_map), 4, 4, -1))
+        return heads.mean(dim=3).flatten(1)
+
+
+class Summarised(nn.Module):
+    """Another encoder's maps, and their summary in the place of their means."""
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.summary = Summary()
+
+    def forward(self, images: Tensor) -> Encoded:
+        maps = self.encoder.forward_maps(images)
+        return Encoded(maps, self.summary(maps[-1]))
+
+    def stages(self) -> Stages:
+        return (*self.encoder.stages(), ("summary", self.summary))
+
+
+def test_what_a_layer_holds_inside_is_never_taken_for_a_map(tiny: CsiModel) -> None:
+    tiny.backbone = Summarised(tiny.backbone)  # type: ignore[assignment]
+    assert heat_map(tiny, PICTURE, Target("square")).stage == "block2"
 
 
 def test_an_unknown_stage_is_an_error(tiny: CsiModel) -> None:

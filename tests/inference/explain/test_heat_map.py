@@ -100,6 +100,7 @@ def test_an_ensembles_map_is_the_mean_before_it_is_scaled(tiny: CsiModel) -> Non
     expected = mean / mean.flatten(1).amax(dim=1).reshape(-1, 1, 1)
     found = mean_heat_map([tiny, other], pixels, SQUARE)
     torch.testing.assert_close(torch.from_numpy(found.values), expected)
+    torch.testing.assert_close(torch.from_numpy(found.strengths), mean.flatten(1).amax(dim=1))
     assert (found.method, found.stage) == ("grad_cam", "block2")
 
 
