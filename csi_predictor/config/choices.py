@@ -47,6 +47,14 @@ Corruption = Literal[
     "rotation",
     "crop",
 ]
+HeatMapMethod = Literal[
+    "auto",
+    "grad_cam",
+    "hires_cam",
+    "token_grad_cam",
+    "attention_rollout",
+    "gradient_rollout",
+]
 Unsure = Literal["ignore", "flag", "withhold"]
 BenchmarkEngine = Literal[
     "eager",

@@ -77,7 +77,7 @@ def draw_heat_maps(
             examined, row = examined_of[file_id]
             pixels = store.get(row)
             for target in choose_targets(predictions, index):
-                made.append(_explain(examined, pixels, target))
+                made.append(_explain(config, examined, pixels, target))
                 name = safe_name(index, file_id, str(target))
                 drawn = _draw(pixels, made[-1], predictions, index, target)
                 files[name] = drawn.png
@@ -141,10 +141,11 @@ def choose_targets(predictions: Answers, index: int) -> list[Target]:
     return [Target(label) for label in labels or [surest]]
 
 
-def _explain(examined: Examined, pixels: NDArray[Any], target: Target) -> HeatMaps:
+def _explain(config: Config, examined: Examined, pixels: NDArray[Any], target: Target) -> HeatMaps:
     predictor = examined.predictor
     images = to_tensor(pixels, predictor.input_spec)[None].to(predictor.device)
-    return mean_heat_map(predictor.networks, images, target)
+    method = config.evaluation.heatmap_method
+    return mean_heat_map(predictor.networks, images, target, method=method)
 
 
 def _title(predictions: Answers, index: int, target: Target) -> str:

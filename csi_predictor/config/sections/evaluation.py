@@ -105,6 +105,9 @@ class EvaluationSection(Section):
     heatmaps: Annotated[int, BeforeValidator(_count_of)] = key(
         0, "worst cases drawn with heat maps; true = 6, false = 0", ge=0, le=500
     )
+    heatmap_method: Annotated[choices.HeatMapMethod, Word] = key(
+        "auto", "auto goes by the network: Grad-CAM, HiResCAM where zones are pooled, rollout"
+    )
     quantize: Annotated[choices.Quantize, Word] = key(
         "none", "int8 form to measure and keep in the bundle: of linear layers, or of all layers"
     )
