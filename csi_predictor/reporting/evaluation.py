@@ -14,8 +14,10 @@ from csi_predictor.reporting.figures import draw_figures
 from csi_predictor.reporting.report import render_report
 from csi_predictor.reporting.tables import Cell, write_table
 from csi_predictor.reporting.thumbnails import HeatPictures, Thumbnails
+from csi_predictor.reporting.trust_columns import trust_cells, trust_columns
 from csi_predictor.reporting.trust_figures import draw_trust_figures
 from csi_predictor.specs import ZONES
+from csi_predictor.uncertainty.trust import TrustedAnswers
 
 FIGURES = "figures"
 HEAT_MAPS = "heatmaps"
@@ -29,6 +31,7 @@ def write_evaluation(
     run_facts: Mapping[str, str],
     thumbnails: Thumbnails | None = None,
     num_thumbnails: int = 24,
+    trusted: TrustedAnswers | None = None,
     heat_maps: HeatPictures | None = None,
     heat_files: Mapping[str, bytes] | None = None,
     examples: Mapping[str, NDArray[Any]] | None = None,
@@ -43,6 +46,7 @@ def write_evaluation(
         thumbnails: From an image's id to its pixels (H, W), 0 = black to 1 = white; None = the
             worst cases are shown without pictures.
         num_thumbnails: Worst cases in the report.
+        trusted: The predictions with what a trust says of them, for more columns.
         heat_maps: Of the report, by image id.
         heat_files: Name -> PNG, for the folder `heatmaps`.
         examples: Title -> (H, W), one image as it is and as it was damaged.
@@ -52,7 +56,7 @@ def write_evaluation(
     """
     text = json.dumps(evaluation.metrics, indent=2, allow_nan=False)
     write_text(folder / "metrics.json", text + "\n")
-    write_predictions(predictions, folder / "predictions.csv")
+    write_predictions(predictions, folder / "predictions.csv", trusted)
     figures = {
         **draw_figures(evaluation, predictions),
         **draw_trust_figures(evaluation.metrics, examples or {}),
@@ -73,15 +77,25 @@ def write_evaluation(
     write_text(folder / "report.html", report)
 
 
-def write_predictions(predictions: Predictions, path: Path) -> None:
+def write_predictions(
+    predictions: Predictions, path: Path, trusted: TrustedAnswers | None = None
+) -> None:
     """Write one line an image: truth (empty = ungradable) and answer of each zone, and the CSI."""
     parts = ("true", "pred", "expected", "p_ungradable")
     columns = (
         *("FileID", "PatientID"),
         *(f"{zone}_{part}" for zone in ZONES for part in parts),
         *("csi_true", "csi_pred"),
+        *(() if trusted is None else trust_columns(trusted)),
     )
-    write_table(path, columns, (_cells(predictions, index) for index in range(len(predictions))))
+    rows = (
+        [
+            *_cells(predictions, index),
+            *(() if trusted is None else trust_cells(trusted, index)),
+        ]
+        for index in range(len(predictions))
+    )
+    write_table(path, columns, rows)
 
 
 def _cells(predictions: Predictions, index: int) -> Iterator[Cell]:

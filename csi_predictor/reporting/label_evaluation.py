@@ -15,7 +15,9 @@ from csi_predictor.reporting.label_figures import draw_label_figures
 from csi_predictor.reporting.label_report import render_label_report
 from csi_predictor.reporting.tables import Cell, write_table
 from csi_predictor.reporting.thumbnails import HeatPictures, Thumbnails
+from csi_predictor.reporting.trust_columns import trust_cells, trust_columns
 from csi_predictor.reporting.trust_figures import draw_trust_figures
+from csi_predictor.uncertainty.trust import TrustedAnswers
 
 FIGURES = "figures"
 HEAT_MAPS = "heatmaps"
@@ -29,6 +31,7 @@ def write_label_evaluation(
     run_facts: Mapping[str, str],
     thumbnails: Thumbnails | None = None,
     num_thumbnails: int = 24,
+    trusted: TrustedAnswers | None = None,
     heat_maps: HeatPictures | None = None,
     heat_files: Mapping[str, bytes] | None = None,
     examples: Mapping[str, NDArray[Any]] | None = None,
@@ -45,6 +48,7 @@ def write_label_evaluation(
             white: (H, W) or (3, H, W), of a volume (D, H, W); None = the worst cases are shown
             without pictures.
         num_thumbnails: Worst cases in the report.
+        trusted: The predictions with what a trust says of them, for more columns.
         heat_maps: Of the report, by image id.
         heat_files: Name -> PNG, for the folder `heatmaps`.
         examples: Title -> (H, W) or (3, H, W), one image as it is and as it was damaged.
@@ -55,7 +59,7 @@ def write_label_evaluation(
     """
     text = json.dumps(evaluation.metrics, indent=2, allow_nan=False)
     write_text(folder / "metrics.json", text + "\n")
-    write_label_predictions(predictions, folder / "predictions.csv")
+    write_label_predictions(predictions, folder / "predictions.csv", trusted)
     figures = {
         **draw_label_figures(evaluation, predictions),
         **draw_trust_figures(evaluation.metrics, examples or {}),
@@ -77,7 +81,9 @@ def write_label_evaluation(
     write_text(folder / "report.html", report)
 
 
-def write_label_predictions(predictions: LabelPredictions, path: Path) -> None:
+def write_label_predictions(
+    predictions: LabelPredictions, path: Path, trusted: TrustedAnswers | None = None
+) -> None:
     """Write one line an image: truth (empty = unknown) and probability of each label or class.
 
     Of classes the last two columns name the true and the given one.
@@ -86,7 +92,13 @@ def write_label_predictions(predictions: LabelPredictions, path: Path) -> None:
     columns += [f"{name}_{part}" for name in predictions.names for part in ("true", "prob")]
     if predictions.is_multiclass:
         columns += ["label_true", "label_pred"]
-    write_table(path, columns, (_cells(predictions, index) for index in range(len(predictions))))
+    if trusted is not None:
+        columns += trust_columns(trusted)
+    rows = (
+        [*_cells(predictions, index), *(() if trusted is None else trust_cells(trusted, index))]
+        for index in range(len(predictions))
+    )
+    write_table(path, columns, rows)
 
 
 def _cells(predictions: LabelPredictions, index: int) -> Iterator[Cell]:

@@ -44,6 +44,7 @@ class Shown(TypedDict):
     run_facts: Mapping[str, str]
     thumbnails: Thumbnails
     num_thumbnails: int
+    trusted: TrustedAnswers
     heat_maps: HeatPictures
     heat_files: Mapping[str, bytes]
     examples: Mapping[str, NDArray[Any]]
@@ -112,6 +113,7 @@ def report(
         "run_facts": describe_run(config, facts),
         "thumbnails": lambda file_id: store.get(by_id[file_id]),
         "num_thumbnails": config.evaluation.num_thumbnails,
+        "trusted": answers,
         "heat_maps": drawn.pictures,
         "heat_files": drawn.files,
         "examples": corruption_examples(config, rows, store),
