@@ -1,5 +1,7 @@
 """From answers to an evaluation's folder: figures, what they rest on, pictures and the report."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
@@ -99,18 +101,19 @@ def report(
     rows = examination.rows
     predictions = answers.after
     evaluation = _measure(config, predictions, facts)
-    blocks = {
+    blocks: dict[str, Any] = {
         **_trust_blocks(config, examination, answers),
         **_damage_blocks(config, examination, predictions, rows, store),
         "subgroups": measure_subgroups(config, predictions, rows),
         "versus": measure_other(config, other, predictions, rows),
     }
+    blocks["data_sha256"] = hash_rows(rows)
     blocks["calibration"] |= {"bins": evaluation.metrics["calibration"]["bins"]}
     drawn = draw_heat_maps(config, examination, evaluation.worst, predictions, store)
     evaluation = evaluation.with_blocks({**blocks, "heat_maps": drawn.facts})
     by_id = {row.file_id: row for row in rows}
     shown: Shown = {
-        "run_facts": describe_run(config, facts),
+        "run_facts": describe_run(config, facts, rows),
         "thumbnails": lambda file_id: store.get(by_id[file_id]),
         "num_thumbnails": config.evaluation.num_thumbnails,
         "trusted": answers,
@@ -210,7 +213,13 @@ def read_second_reader(config: Config, file_ids: tuple[str, ...]) -> Floats | No
     return np.array([grades.get(file_id, missing) for file_id in file_ids])
 
 
-def describe_run(config: Config, facts: BundleFacts) -> dict[str, str]:
+def hash_rows(rows: Sequence[Row]) -> str:
+    """SHA-256 of ids, patients and truths in their order."""
+    told = [(row.file_id, row.patient_id, list(map(str, row.targets))) for row in rows]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def describe_run(config: Config, facts: BundleFacts, rows: Sequence[Row]) -> dict[str, str]:
     """What the report says about the model and its making."""
     spec = facts.spec
     size = " x ".join(map(str, spec.input_spec.size))
@@ -225,5 +234,6 @@ def describe_run(config: Config, facts: BundleFacts) -> dict[str, str]:
         "INI SHA-256": facts.config_sha256,
         "Versions": ", ".join(f"{name} {version}" for name, version in facts.versions.items()),
         "Split evaluated": config.evaluation.split,
+        "Ids and truths evaluated SHA-256": hash_rows(rows),
         "INI of the training": facts.config_ini,
     }

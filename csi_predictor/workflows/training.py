@@ -92,14 +92,7 @@ def check_same_data(path: Path, manifest: Manifest, splits: Sequence[Split]) -> 
     Raises:
         LabelsError: They are others; going on would test on images already learnt from.
     """
-    rows = [
-        (row.file_id, row.patient_id, [str(g) for g in (*row.targets, *row.second_targets)])
-        for row in manifest.rows
-    ]
-    content: list[object] = [rows, [split.part_of() for split in splits]]
-    if manifest.target_spec.task != "csi":
-        content.append(manifest.target_spec.names)
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    digest = hash_data(manifest, splits)
     if path.is_file() and path.read_text(encoding="utf-8").strip() != digest:
         raise LabelsError(
             f"{path.parent.parent}: this training began with other labels, images or another "
@@ -107,6 +100,18 @@ def check_same_data(path: Path, manifest: Manifest, splits: Sequence[Split]) -> 
             "RUN_DIR, or [TRAINING] RESUME = never to start anew"
         )
     write_text(path, digest + "\n")
+
+
+def hash_data(manifest: Manifest, splits: Sequence[Split]) -> str:
+    """SHA-256 of ids, patients, truths and split; of the pictures only which they are."""
+    rows = [
+        (row.file_id, row.patient_id, [str(g) for g in (*row.targets, *row.second_targets)])
+        for row in manifest.rows
+    ]
+    content: list[object] = [rows, [split.part_of() for split in splits]]
+    if manifest.target_spec.task != "csi":
+        content.append(manifest.target_spec.names)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def check_before_images(config: Config, manifest: Manifest) -> None:
@@ -234,6 +239,7 @@ def keep_model(
             "source": config.data.source,
             "seed": config.runtime.seed,
             "best_epochs": [part.best_epoch for part in trained],
+            "labels_and_split_sha256": hash_data(data.manifest, data.splits),
         },
         config_ini=render_ini(config),
         label_thresholds=choose_label_thresholds(config, data, trained, spec, compute),
