@@ -137,14 +137,20 @@ def test_other_settings_are_fitted_anew_and_kept_and_the_same_again_are_not(
     dropout = ("EVALUATION.MC_SAMPLES=5", "EVALUATION.TRIAGE_MEASURE=epistemic")
     code, told = run(*evaluate, *sets(*options, *dropout), folder=workplace)
     assert code == 0, told
-    assert path.read_bytes() != before
+    assert path.read_bytes() == before
+    assert "the bundle is as it was" in told
+    assert (workplace / "other" / "trust.json").is_file()
     unsure = metrics_of(workplace / "other")["uncertainty"]
     assert unsure["num_passes"] == 5  # type: ignore[index]
     parts = [unsure[name] for name in ("aleatoric", "epistemic")]  # type: ignore[index]
     assert sum(parts) == pytest.approx(unsure["total"], abs=1e-6)  # type: ignore[index]
+    keep = ("RUNTIME.RUN_DIR=kept", "EVALUATION.KEEP_TRUST=true", *options[1:])
+    code, told = run(*evaluate, *sets(*keep, *dropout), folder=workplace)
+    assert code == 0, told
+    assert path.read_bytes() != before
 
 
-def test_without_validation_images_at_hand_the_bundles_trust_is_used(workplace: Path) -> None:
+def test_rows_that_a_trust_was_fitted_on_are_evaluated_without_it(workplace: Path) -> None:
     code, told = run(
         *("--mode", "evaluate", *sets("EVALUATION.MODEL=trained/model", "EVALUATION.SPLIT=all")),
         *sets("EVALUATION.CALIBRATION=isotonic", "RUNTIME.RUN_DIR=all"),
@@ -152,8 +158,33 @@ def test_without_validation_images_at_hand_the_bundles_trust_is_used(workplace: 
     )
     assert code == 0, told
     assert "the bundle's are used" in told
+    assert "of the 40 images: evaluated without them" in told
     calibration = metrics_of(workplace / "all")["calibration"]
-    assert calibration["method"] == "temperature"  # type: ignore[index]
+    assert calibration["method"] == "none"  # type: ignore[index]
+
+
+def test_nothing_is_fitted_on_images_that_the_weights_were_learnt_from(workplace: Path) -> None:
+    rows = rows_of(workplace / "trained" / "split.csv")
+    other = {"train": "val", "val": "train", "test": "test"}
+    lines = [f"{row['FileID']},{other[row['split']]}" for row in rows]
+    text = "\n".join(["FileID,split", *lines]) + "\n"
+    (workplace / "swapped.csv").write_text(text, encoding="utf-8")
+    code, told = run(
+        *("--mode", "evaluate", *sets("EVALUATION.MODEL=trained/model")),
+        *sets("DATA.SPLIT_FILE=swapped.csv", "EVALUATION.CALIBRATION=vector"),
+        *sets("RUNTIME.RUN_DIR=swapped"),
+        folder=workplace,
+    )
+    assert code == 2
+    assert "validation images, so nothing can be fitted on them" in told
+
+
+def test_a_retrained_bundle_keeps_no_trust_of_its_earlier_weights(workplace: Path) -> None:
+    shutil.copytree(workplace / "trained", workplace / "again", dirs_exist_ok=True)
+    options = ("RUNTIME.RUN_DIR=again", "TRAINING.RESUME=never", "DATA.VAL_FRACTION=0")
+    code, told = run("--mode", "train", *sets(*options, "TRAINING.N_EPOCHS=1"), folder=workplace)
+    assert code == 0, told
+    assert not (workplace / "again" / "model" / "trust.json").exists()
 
 
 def test_folds_without_validation_images_are_fitted_on_each_other(workplace: Path) -> None:
@@ -163,8 +194,8 @@ def test_folds_without_validation_images_are_fitted_on_each_other(workplace: Pat
     metrics = metrics_of(workplace / "folds" / "evaluation")
     assert metrics["calibration"]["fitted_on"] == "the other folds' unseen images"  # type: ignore[index]
     assert metrics["conformal"]["num_folds"] == 3  # type: ignore[index]
-    kept = json.loads((workplace / "folds" / "model" / "trust.json").read_text(encoding="utf-8"))
-    assert kept["num_images"] == 40
+    assert not (workplace / "folds" / "model" / "trust.json").exists()
+    assert "keeps no calibration, sets and triage" in told
 
 
 @pytest.mark.parametrize(

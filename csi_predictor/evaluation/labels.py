@@ -154,7 +154,7 @@ def _names_block(predictions: LabelPredictions, draws: LabelDraws) -> Block:
             "n_positive": num_positive,
             "n_called": int(predictions.called[:, k].sum()),
             "prevalence": num_positive / num_known if num_known else None,
-            **({} if predictions.is_multiclass else {"threshold": float(thresholds[k])}),
+            **({} if predictions.is_multiclass else {"threshold": plain(thresholds[k])}),
             **with_intervals({figure: values[:, k] for figure, values in draws.by_name.items()}),
         }
     return blocks

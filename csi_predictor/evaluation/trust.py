@@ -12,7 +12,7 @@ from csi_predictor.evaluation.uncertainty import conformal_block, uncertainty_bl
 from csi_predictor.inference.predictions import Floats
 from csi_predictor.inference.questions import questions_of
 from csi_predictor.metrics.bootstrap import Resampling
-from csi_predictor.uncertainty.measures import MeasureName
+from csi_predictor.uncertainty.measures import MeasureName, available_measures
 from csi_predictor.uncertainty.triage import Policy, TriageSettings
 from csi_predictor.uncertainty.trust import Trust, TrustedAnswers
 
@@ -37,12 +37,14 @@ def trust_blocks(
         second_reader: (N, Q) index of another reader's answer, NaN = none.
     """
     before, after = questions_of(answers.before), answers.questions
+    spread = answers.after.spread
+    told = measure if measure in available_measures(spread) else "confidence"
     return {
         "calibration": {
             **_fitted(trusts),
             **calibration_report(before, after, resampling),
         },
-        "uncertainty": uncertainty_block(after, answers.after.spread, resampling, measure=measure),
+        "uncertainty": uncertainty_block(after, spread, resampling, measure=told),
         "conformal": _conformal(answers, trusts, resampling),
         "triage": _triage(answers, trusts, resampling, triage, second_reader),
     }
@@ -84,10 +86,11 @@ def _triage(
     settings: TriageSettings,
     second_reader: Floats | None,
 ) -> Block | None:
-    if not trusts or not trusts[0].policies:
-        return None
-    by_name = zip(*(trust.policies for trust in trusts), strict=True)
-    return triage_block(
+    chosen = {policy.name for trust in trusts for policy in trust.policies if not policy.skipped}
+    if not trusts or not trusts[0].policies or chosen - set(answers.defers):
+        return None  # not asked for, or a fold had nothing to choose on
+    by_name = list(zip(*(trust.policies for trust in trusts), strict=True))
+    block = triage_block(
         answers.questions,
         answers.unsure,
         [_of_all_folds(policies) for policies in by_name],
@@ -96,10 +99,21 @@ def _triage(
         second_reader=second_reader,
         defers=answers.defers,
     )
+    for policies in by_name:
+        block["policies"][policies[0].name]["sentence"] += _note_of_folds(policies)
+    return block
+
+
+def _note_of_folds(policies: Sequence[Policy]) -> str:
+    """How many folds' own thresholds defer everything, where not all or none do."""
+    count = sum(policy.threshold == -np.inf for policy in policies)
+    if not 0 < count < len(policies):
+        return ""
+    return f" In {count} of {len(policies)} folds it gives every image to the reader."
 
 
 def _of_all_folds(policies: Sequence[Policy]) -> Policy:
-    """One policy that stands for each fold's own in words: middle threshold, mean facts."""
+    """One policy that stands for each fold's own in words: common threshold, mean facts."""
     first = policies[0]
     skipped = next((policy.skipped for policy in policies if policy.skipped), "")
     if len(policies) == 1 or skipped:
@@ -113,9 +127,8 @@ def _of_all_folds(policies: Sequence[Policy]) -> Policy:
 
 
 def _middle(thresholds: Sequence[float]) -> float:
-    """The median of those that are numbers; infinite only where all are."""
-    finite = [threshold for threshold in thresholds if np.isfinite(threshold)]
-    return float(np.median(finite or thresholds))
+    """The one threshold of all folds; NaN where they differ."""
+    return thresholds[0] if len(set(thresholds)) == 1 else float("nan")
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

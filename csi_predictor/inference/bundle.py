@@ -54,6 +54,8 @@ class BundleFacts:
         label_thresholds: Per label, from which probability on it is called present: chosen on the
             validation rows. Empty = 0.5, or no labels.
         label_prevalence: Per label or class, its share in the training rows; None = unknown.
+        validated_ids: Those of `learnt_ids` that chose an epoch at most, and no weights: what
+            is fitted on the networks' answers may be fitted on them.
     """
 
     model_id: str
@@ -69,6 +71,7 @@ class BundleFacts:
     num_members: int
     label_thresholds: tuple[float, ...] = ()
     label_prevalence: tuple[float | None, ...] = ()
+    validated_ids: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ def save_bundle(
     config_ini: str,
     label_thresholds: Sequence[float] = (),
     label_prevalence: Sequence[float | None] = (),
+    validated_ids: Collection[str] = (),
 ) -> None:
     """Write weights, then facts; each file is whole or absent.
 
@@ -106,6 +110,7 @@ def save_bundle(
         config_ini: The resolved INI.
         label_thresholds: One a label, of `multilabel`.
         label_prevalence: One a label or class.
+        validated_ids: File ids, kept as hashes.
     """
     tensors = {
         f"member{index}.{name}": tensor.detach().cpu().contiguous().clone()
@@ -129,8 +134,14 @@ def save_bundle(
         num_members=len(members),
         label_thresholds=tuple(label_thresholds),
         label_prevalence=tuple(label_prevalence),
+        validated_ids=frozenset(map(hash_id, validated_ids)),
     )
-    values = {"format": FORMAT, **asdict(facts), "learnt_ids": sorted(facts.learnt_ids)}
+    values = {
+        "format": FORMAT,
+        **asdict(facts),
+        "learnt_ids": sorted(facts.learnt_ids),
+        "validated_ids": sorted(facts.validated_ids),
+    }
     whole = {**values, "facts_sha256": hash_facts(values)}
     write_text(folder / FACTS_NAME, json.dumps(whole, indent=2, allow_nan=False) + "\n")
 
@@ -195,6 +206,7 @@ def _read_facts(folder: Path) -> BundleFacts:
                 "spec": ModelSpec.from_dict(values["spec"]),
                 "baseline_grades": tuple(values["baseline_grades"]),
                 "learnt_ids": frozenset(values["learnt_ids"]),
+                "validated_ids": frozenset(values.get("validated_ids", ())),
                 "label_thresholds": tuple(values.get("label_thresholds", ())),
                 "label_prevalence": tuple(values.get("label_prevalence", ())),
             }

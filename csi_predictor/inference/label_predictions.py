@@ -101,6 +101,14 @@ def concatenate_labels(parts: list[LabelPredictions]) -> LabelPredictions:
         paths=tuple(path for part in parts for path in part.paths),
         targets=np.concatenate([part.targets for part in parts]),
         probs=np.concatenate([part.probs for part in parts]),
+        thresholds=_joined_thresholds([part.thresholds for part in parts]),
         spread=join_spreads_if_all([part.spread for part in parts]),
         kept_calls=np.concatenate([part.called for part in parts]),
     )
+
+
+def _joined_thresholds(each: list[tuple[float, ...]]) -> tuple[float, ...]:
+    """Those of all parts; NaN where they differ, and `kept_calls` alone says what is called."""
+    if len(set(each)) == 1:
+        return each[0]
+    return (float("nan"),) * max(map(len, each))

@@ -28,9 +28,10 @@ class ScoreRecord:
         scored_at: UTC, ISO 8601.
         file_sha256: Of the file's content.
         setup_sha256: Of model, settings and program: equal means comparable.
-        confidence: One a zone, calibrated probability of the grade; empty where the bundle keeps
-            no calibration.
-        lowest: One a zone, where its prediction set begins; empty where the bundle keeps none.
+        confidence: One a zone, probability of the grade, calibrated as the bundle says; None of
+            an ungradable one; empty where the bundle keeps no trust.
+        lowest: One a zone, where its prediction set begins; None of an ungradable one; empty where
+            the bundle keeps none.
         highest: One a zone, where it ends.
         unsure: How unsure the image is, in the triage's measure; None without triage.
         triage: `automatic`, or `reader` where the bundle's triage gives the image to one; empty
@@ -62,9 +63,9 @@ class ScoreRecord:
     reading_notes: str
     file_sha256: str
     setup_sha256: str
-    confidence: tuple[float, ...] = ()
-    lowest: tuple[int, ...] = ()
-    highest: tuple[int, ...] = ()
+    confidence: tuple[float | None, ...] = ()
+    lowest: tuple[int | None, ...] = ()
+    highest: tuple[int | None, ...] = ()
     unsure: float | None = None
     triage: Triage = ""
 

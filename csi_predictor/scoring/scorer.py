@@ -124,7 +124,7 @@ class Scorer:
         for index, (item, prepared) in enumerate(batch):
             record = self._record(item, prepared, grade_probs[index], p_ungradable[index])
             if judged is not None and isinstance(record, ScoreRecord):
-                record = replace(record, **judged.fields(index))
+                record = replace(record, **judged.fields(index, record.grades))
                 record = heed(record, self.rules.unsure, self.predictor.zones)
             yield item, record
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 import numpy as np
 
@@ -14,13 +14,15 @@ from csi_predictor.scoring.rules import ScoreRules, Unsure
 from csi_predictor.specs import ZONES
 from csi_predictor.uncertainty.trust import Trust, TrustedAnswers, apply_trust
 
+Value = TypeVar("Value")
+
 
 class TrustFields(TypedDict):
     """Of a `ScoreRecord`."""
 
-    confidence: tuple[float, ...]
-    lowest: tuple[int, ...]
-    highest: tuple[int, ...]
+    confidence: tuple[float | None, ...]
+    lowest: tuple[int | None, ...]
+    highest: tuple[int | None, ...]
     unsure: float | None
     triage: Triage
 
@@ -32,19 +34,27 @@ class Judged:
     answers: TrustedAnswers
     confidence: Floats
 
-    def fields(self, index: int) -> TrustFields:
-        """What stands in the record of one image of the batch."""
+    def fields(self, index: int, grades: Sequence[int | None]) -> TrustFields:
+        """What stands in the record of one image of the batch whose zones have these grades."""
         sets, defers = self.answers.sets, self.answers.defers
-        members = [] if sets is None else [np.flatnonzero(zone) for zone in sets[index]]
+        members = [] if sets is None else [np.flatnonzero(zone).tolist() for zone in sets[index]]
         first = next(iter(defers.values()), None)
         triage: Triage = "" if first is None else "reader" if first[index] else "automatic"
         return TrustFields(
-            confidence=tuple(self.confidence[index].tolist()),
-            lowest=tuple(int(grades[0]) for grades in members),
-            highest=tuple(int(grades[-1]) for grades in members),
+            confidence=_of_graded(self.confidence[index].tolist(), grades),
+            lowest=_of_graded([each[0] for each in members], grades),
+            highest=_of_graded([each[-1] for each in members], grades),
             unsure=float(self.answers.unsure[index]) if triage else None,
             triage=triage,
         )
+
+
+def _of_graded(values: Sequence[Value], grades: Sequence[int | None]) -> tuple[Value | None, ...]:
+    """The values of zones that have a grade, None of the others; none at all of no values."""
+    return tuple(
+        value if grade is not None else None
+        for value, grade in zip(values, grades[: len(values)], strict=True)
+    )
 
 
 def judge_batch(
@@ -81,8 +91,13 @@ def heed(record: ScoreRecord, unsure: Unsure, zones: Sequence[str] = ZONES) -> S
     """A record whose image goes to a reader, flagged or with its csi withheld as the INI says."""
     if record.triage != "reader" or unsure == "ignore":
         return record
-    likely = min(zip(record.confidence, zones, strict=True))
-    note = f"unsure, give it to a reader (least sure: {likely[1]})"
+    graded = [
+        (share, zone)
+        for share, zone in zip(record.confidence, zones, strict=True)
+        if share is not None
+    ]
+    least = f" (least sure: {min(graded)[1]})" if graded else ""
+    note = f"unsure, give it to a reader{least}"
     if unsure == "withhold":
         note = f"csi withheld: {note}"
         record = replace(record, csi=None, csi_expected=None, risk="")

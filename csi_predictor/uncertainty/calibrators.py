@@ -164,6 +164,8 @@ class Calibrator:
         found = sorted(parameters[0][0] for parameters in self.parameters)
         if found[0] < found[-1]:
             return f" {found[0]:.3g} to {found[-1]:.3g}"
+        if found[0] in (MIN_TEMPERATURE, MAX_TEMPERATURE):
+            return f" {found[0]:.3g} (the limit: the images that it was fitted on ask for more)"
         if found[0] > _NOT_WORTH_SAYING:
             return f" {found[0]:.3g} (the networks are too sure)"
         if found[0] < 1 / _NOT_WORTH_SAYING:

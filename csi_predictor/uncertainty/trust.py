@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from csi_predictor.inference.bundle import hash_id
 from csi_predictor.inference.label_predictions import LabelPredictions, concatenate_labels
 from csi_predictor.inference.predictions import Floats, Predictions, concatenate
 from csi_predictor.inference.questions import Questions, questions_of, two_answers
@@ -60,6 +61,7 @@ class Trust:
         policies: Of triage, with their thresholds frozen.
         fitted_on: Which rows, in words.
         num_images: How many.
+        fitted_ids: `hash_id` of each, so that none is taken for unseen.
     """
 
     settings: TrustSettings
@@ -68,6 +70,7 @@ class Trust:
     policies: tuple[Policy, ...]
     fitted_on: str
     num_images: int
+    fitted_ids: frozenset[str]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -83,6 +86,7 @@ class Trust:
             "policies": [policy.to_dict() for policy in self.policies],
             "fitted_on": self.fitted_on,
             "num_images": self.num_images,
+            "fitted_ids": sorted(self.fitted_ids),
         }
 
     @classmethod
@@ -105,6 +109,7 @@ class Trust:
             policies=tuple(map(Policy.from_dict, values["policies"])),
             fitted_on=values["fitted_on"],
             num_images=values["num_images"],
+            fitted_ids=frozenset(values["fitted_ids"]),
         )
 
 
@@ -172,6 +177,7 @@ def fit_trust(validation: Answers, settings: TrustSettings, *, fitted_on: str) -
         policies=choose_policies(settings.policies, questions, unsure, settings.triage),
         fitted_on=fitted_on,
         num_images=len(validation),
+        fitted_ids=frozenset(map(hash_id, validation.file_ids)),
     )
 
 

@@ -2,6 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
+
+from loguru import logger
 
 from csi_predictor.errors import BundleError
 from csi_predictor.files import write_text
@@ -12,23 +15,38 @@ TRUST_NAME = "trust.json"
 FORMAT = 1
 
 
-def write_trust(bundle: Bundle, trust: Trust) -> Path:
-    """Keep a trust beside the weights that it was fitted for."""
+def write_trust(bundle: Bundle, trust: Trust, folder: Path | None = None) -> Path:
+    """Keep a trust beside the weights that it was fitted for, or in another folder.
+
+    Raises:
+        BundleError: The folder can't be written to.
+    """
     values = {"format": FORMAT, "model_sha256": bundle.facts.model_sha256, **trust.to_dict()}
-    path = bundle.folder / TRUST_NAME
+    path = (folder or bundle.folder) / TRUST_NAME
     whole = {**values, "trust_sha256": hash_facts(values)}
-    write_text(path, json.dumps(whole, indent=2, allow_nan=False) + "\n")
+    try:
+        write_text(path, json.dumps(whole, indent=2, allow_nan=False) + "\n")
+    except PermissionError as error:
+        raise BundleError(
+            f"{path}: can't be written ({error.strerror}): expected a folder that this user may "
+            "write, or [EVALUATION] KEEP_TRUST = false"
+        ) from error
     return path
 
 
 def read_trust(bundle: Bundle) -> Trust | None:
-    """The trust of a bundle; None where none was fitted.
+    """The trust of a bundle; None where none was fitted, or one for other weights or another form.
 
     Raises:
-        BundleError: The file is damaged, changed, or of other weights or another version.
+        BundleError: The file is damaged or was changed.
     """
     values = _read(bundle)
-    return None if values is None else Trust.from_dict(values)
+    if values is None:
+        return None
+    try:
+        return Trust.from_dict(values)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{_path(bundle)}: damaged ({error}): {_REMEDY}") from error
 
 
 def trust_sha256(bundle: Bundle) -> str:
@@ -37,22 +55,31 @@ def trust_sha256(bundle: Bundle) -> str:
     return "" if values is None else str(values["trust_sha256"])
 
 
-def _read(bundle: Bundle) -> dict[str, object] | None:
-    path = bundle.folder / TRUST_NAME
+_REMEDY = "copy the bundle again, or delete the file to go without calibration and triage"
+
+
+def _path(bundle: Bundle) -> Path:
+    return bundle.folder / TRUST_NAME
+
+
+def _read(bundle: Bundle) -> dict[str, Any] | None:
+    path = _path(bundle)
     if not path.is_file():
         return None
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         digest = values.pop("trust_sha256")
         is_whole = digest == hash_facts(values)
-        Trust.from_dict(values)
+        found = (values["format"], values["model_sha256"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"{path}: damaged ({error}): copy the bundle again") from error
+        raise BundleError(f"{path}: damaged ({error}): {_REMEDY}") from error
     if not is_whole:
-        raise BundleError(f"{path}: was changed after it was written: copy the bundle again")
-    if values["format"] != FORMAT or values["model_sha256"] != bundle.facts.model_sha256:
-        raise BundleError(
-            f"{path}: was fitted for other weights or another version: run --mode evaluate on "
-            "this bundle, or delete the file to score without calibration and triage"
+        raise BundleError(f"{path}: was changed after it was written: {_REMEDY}")
+    if found != (FORMAT, bundle.facts.model_sha256):
+        logger.warning(
+            "{}: was fitted for other weights or by another version, and isn't used: fit it anew "
+            "with --mode evaluate and [EVALUATION] KEEP_TRUST = true",
+            path,
         )
+        return None
     return {**values, "trust_sha256": digest}

@@ -1,7 +1,7 @@
 """Measure bundles on labelled images that they haven't learnt from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loguru import logger
@@ -21,7 +21,7 @@ from csi_predictor.inference.predictor import (
     open_predictor,
 )
 from csi_predictor.runtime import Compute
-from csi_predictor.uncertainty.trust import Trust, fit_trust
+from csi_predictor.uncertainty.trust import Trust, TrustSettings, fit_trust
 from csi_predictor.uncertainty.trust_file import read_trust, write_trust
 from csi_predictor.workflows.answers import predict
 from csi_predictor.workflows.examination import Examination, Examined, ask, has_known
@@ -74,13 +74,18 @@ def evaluate_bundles(config: Config, compute: Compute, run_dir: Path) -> None:
     check_unseen(config, rows, predictor)
     check_other_unseen(config, rows, other)
     trust = fit_trust_of(config, predictor, validation, cache) if plan.fits else plan.kept
-    examined = Examined(predictor, rows, trust)
+    used = unseen_trust(trust, rows)
+    examined = Examined(predictor, rows, used)
     answers = ask(config, [examined], cache)
-    examination = Examination((examined,), answers, trust)
+    examination = Examination((examined,), answers, trust, settings_of(config, used))
     facts = predictor.bundles[0].facts
     report(config, examination, answers, facts, run_dir, store=cache, other=other)
     if section.quantize != "none":
-        quantize(Asked(config, predictor, rows, cache, calibrating), answers.before, run_dir)
+        plain = open_predictor(bundles, device=compute.device)  # int8 has no dropout either
+        exact = predict(config, plain, rows, cache) if plan.dropout else answers.before
+        quantize(Asked(config, plain, rows, cache, calibrating), exact, run_dir)
+    if plan.fits and trust is not None:
+        keep_trust(config, predictor.bundles, trust, run_dir)
 
 
 _PARTS_WITH_VAL = ("test", "train")
@@ -111,7 +116,7 @@ def plan_trust(config: Config, bundles: Sequence[Bundle], validation: Sequence[R
     kept = read_trust(bundles[0]) if len(bundles) == 1 else None
     if kept is not None and kept.settings == trust_settings(config):
         return TrustPlan(kept, fits=False, dropout=dropout_of(config))
-    if has_known(validation):
+    if has_known(validation) and may_fit(validation, bundles):
         check_passes(config, sum(bundle.facts.num_members for bundle in bundles))
         return TrustPlan(kept, fits=True, dropout=dropout_of(config))
     if kept is not None:
@@ -119,13 +124,79 @@ def plan_trust(config: Config, bundles: Sequence[Bundle], validation: Sequence[R
             "[EVALUATION] asks for another calibration, uncertainty or triage than the bundle "
             "keeps, and no validation images are at hand to fit it on: the bundle's are used"
         )
-        dropout = dropout_for(kept.settings.dropout_passes)
-        return TrustPlan(kept, fits=False, dropout=dropout)
+        return TrustPlan(kept, fits=False, dropout=dropout_for(kept.settings.dropout_passes))
     logger.warning(
         "No calibration or triage is kept in the bundle, and no validation images are at hand to "
         "fit them on: probabilities are as the networks give them"
     )
     return TrustPlan(None, fits=False, dropout=dropout_of(config))
+
+
+def may_fit(validation: Sequence[Row], bundles: Sequence[Bundle]) -> bool:
+    """Whether no bundle's weights were learnt from the validation rows.
+
+    Raises:
+        ConfigError: Some were: it isn't the split of the training.
+    """
+    for bundle in bundles:
+        facts = bundle.facts
+        trained = facts.learnt_ids - facts.validated_ids
+        count = sum(hash_id(row.file_id) in trained for row in validation)
+        if count and not facts.validated_ids:
+            return False  # of a bundle without validation rows, or of an earlier version
+        if count:
+            raise ConfigError(
+                f"[DATA] SPLIT_FILE: {facts.model_id} has learnt from {count} of the "
+                f"{len(validation)} validation images, so nothing can be fitted on them: expected "
+                "the split of its training"
+            )
+    return True
+
+
+def unseen_trust(trust: Trust | None, rows: Sequence[Row]) -> Trust | None:
+    """The trust, but for rows that it was fitted on, which it would flatter."""
+    if trust is None:
+        return None
+    count = sum(hash_id(row.file_id) in trust.fitted_ids for row in rows)
+    if not count:
+        return trust
+    logger.warning(
+        "Calibration and triage were fitted on {} of the {} images: evaluated without them",
+        count,
+        len(rows),
+    )
+    return None
+
+
+def settings_of(config: Config, trust: Trust | None) -> TrustSettings:
+    """What was fitted, where it is the bundle's; the reader and the costs are always the INI's."""
+    asked = trust_settings(config)
+    if trust is None:
+        return asked
+    triage = replace(
+        trust.settings.triage,
+        reader_accuracy=asked.triage.reader_accuracy,
+        error_cost=asked.triage.error_cost,
+        review_cost=asked.triage.review_cost,
+    )
+    return replace(trust.settings, triage=triage)
+
+
+def keep_trust(config: Config, bundles: Sequence[Bundle], trust: Trust, run_dir: Path) -> None:
+    """Write a trust that was fitted anew: into the bundle only where the INI says so.
+
+    Raises:
+        BundleError: The bundle's folder can't be written to.
+    """
+    if config.evaluation.keep_trust and len(bundles) == 1:
+        logger.info("Scoring now uses {}", write_trust(bundles[0], trust))
+        return
+    path = write_trust(bundles[0], trust, run_dir)
+    logger.info(
+        "Calibration and triage were fitted anew, for this evaluation alone ({}); the bundle is as "
+        "it was: [EVALUATION] KEEP_TRUST = true puts them into it",
+        path,
+    )
 
 
 def fit_trust_of(
@@ -134,17 +205,9 @@ def fit_trust_of(
     validation: Sequence[Row],
     cache: PixelStore,
 ) -> Trust:
-    """The trust that the INI asks for; that of a single bundle is kept in it.
-
-    Raises:
-        ConfigError: CRITICAL_ANSWERS names what isn't asked.
-    """
+    """The trust that the INI asks for."""
     answers = predict(config, predictor, validation, cache)
-    trust = fit_trust(answers, trust_settings(config), fitted_on=VALIDATION)
-    if len(predictor.bundles) == 1:
-        path = write_trust(predictor.bundles[0], trust)
-        logger.info("Calibration and triage, fitted on {} images, in {}", len(validation), path)
-    return trust
+    return fit_trust(answers, trust_settings(config), fitted_on=VALIDATION)
 
 
 def check_same_task(config: Config, predictor: BundlePredictor) -> None:

@@ -1,7 +1,7 @@
 """Predictors on the rows that they are evaluated on, with what is known of their trust."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,19 +10,29 @@ from csi_predictor.config import Config
 from csi_predictor.data.cache import PixelStore
 from csi_predictor.data.manifest import Row
 from csi_predictor.inference.bundle import Bundle
+from csi_predictor.inference.label_predictions import LabelPredictions
 from csi_predictor.inference.predictor import LabelPredictor, Predictor, open_predictor
+from csi_predictor.metrics.thresholds import best_f1_thresholds
 from csi_predictor.runtime import Compute
 from csi_predictor.training.run import TrainedNetwork
+from csi_predictor.uncertainty.measures import MeasureName, available_measures
 from csi_predictor.uncertainty.trust import (
     Answers,
     Trust,
     TrustedAnswers,
+    TrustSettings,
     apply_trust,
     join_trusted,
     without_trust,
 )
 from csi_predictor.workflows.answers import predict
-from csi_predictor.workflows.trust import SplitAnswers, dropout_of, fit_trusts, measure_of
+from csi_predictor.workflows.trust import (
+    SplitAnswers,
+    dropout_of,
+    fit_trusts,
+    measure_of,
+    trust_settings,
+)
 
 if TYPE_CHECKING:
     from csi_predictor.workflows.training import LabelledData
@@ -51,11 +61,13 @@ class Examination:
         every: One bundle, or one a fold, each with its own rows.
         answers: Theirs, in the order of `every`; None = no row was set aside.
         trust: What the bundle keeps; None = there was nothing to fit on.
+        settings: What the trusts were fitted for, the reader and the costs as the INI says.
     """
 
     every: tuple[Examined, ...]
     answers: TrustedAnswers | None
     trust: Trust | None
+    settings: TrustSettings
 
     @property
     def rows(self) -> list[Row]:
@@ -85,12 +97,11 @@ def examine(
         own = Bundle(members, bundle.facts, bundle.folder)
         predictor = open_predictor([own], device=compute.device, dropout=dropout_of(config))
         predictors.append(predictor)
-        answers.append(
-            SplitAnswers(
-                validation=_predict_part(config, predictor, data, split.val),
-                test=_predict_part(config, predictor, data, split.test),
-            )
+        part = SplitAnswers(
+            validation=_predict_part(config, predictor, data, split.val),
+            test=_predict_part(config, predictor, data, split.test),
         )
+        answers.append(part if len(data.splits) == 1 else _with_own_thresholds(part))
     fitted = fit_trusts(config, answers)
     every, judged = [], []
     for index, split in enumerate(data.splits):
@@ -99,7 +110,29 @@ def examine(
             rows = data.manifest.select(split.test)
             every.append(Examined(predictors[index], rows, fitted.by_split[index]))
             judged.append(judge(config, every[-1], test))
-    return Examination(tuple(every), join_trusted(judged) if judged else None, fitted.whole)
+    return Examination(
+        tuple(every),
+        join_trusted(judged) if judged else None,
+        fitted.whole,
+        trust_settings(config),
+    )
+
+
+def _with_own_thresholds(part: SplitAnswers) -> SplitAnswers:
+    """One fold's labels called from thresholds of its own validation rows.
+
+    The bundle's are those of all folds' validation rows, among which are this fold's test rows.
+    """
+    validation, test = part.validation, part.test
+    if not isinstance(test, LabelPredictions) or test.is_multiclass:
+        return part
+    if not isinstance(validation, LabelPredictions):
+        return SplitAnswers(validation=None, test=replace(test, thresholds=()))
+    thresholds = best_f1_thresholds(validation.targets, validation.probs)
+    return SplitAnswers(
+        validation=replace(validation, thresholds=thresholds),
+        test=replace(test, thresholds=thresholds),
+    )
 
 
 def _predict_part(
@@ -121,8 +154,14 @@ def has_known(rows: Sequence[Row]) -> bool:
 def judge(config: Config, examined: Examined, answers: Answers) -> TrustedAnswers:
     """What the examined predictor's trust says of its answers."""
     if examined.trust is None:
-        return without_trust(answers, measure_of(config))
+        return without_trust(answers, _told_measure(config, answers))
     return apply_trust(examined.trust, answers)
+
+
+def _told_measure(config: Config, answers: Answers) -> MeasureName:
+    """The INI's measure, or the confidence where it compares passes and there is one."""
+    name = measure_of(config)
+    return name if name in available_measures(answers.spread) else "confidence"
 
 
 def ask(config: Config, every: Sequence[Examined], store: PixelStore) -> TrustedAnswers:

@@ -36,7 +36,6 @@ from csi_predictor.workflows.robustness import (
     corruption_examples,
 )
 from csi_predictor.workflows.subgroups import measure_subgroups
-from csi_predictor.workflows.trust import measure_of, trust_settings
 from csi_predictor.workflows.versus import check_other_unseen, measure_other, open_other
 
 
@@ -160,8 +159,8 @@ def _trust_blocks(
         answers,
         [each.trust for each in examination.every if each.trust is not None],
         resample_patients(patients, rounds=section.bootstrap, seed=config.runtime.seed),
-        measure=measure_of(config),
-        triage=trust_settings(config).triage,
+        measure=examination.settings.measure,
+        triage=examination.settings.triage,
         second_reader=read_second_reader(config, answers.after.file_ids),
     )
 

@@ -10,6 +10,7 @@ from csi_predictor.config import Config, render_ini
 from csi_predictor.errors import ConfigError
 from csi_predictor.inference.bundle import Bundle, load_bundle
 from csi_predictor.inference.predictor import Predictor
+from csi_predictor.inference.quantization import INT8_ENGINES
 from csi_predictor.reporting.scores import write_scores
 from csi_predictor.runtime import Compute
 from csi_predictor.scoring.build import build_scoring
@@ -30,7 +31,7 @@ def score(config: Config, compute: Compute, run_dir: Path) -> None:
         raise ConfigError("[SCORING] MODEL: empty: expected the folder `model` of a training")
     build_scoring(config.scoring, run_dir=run_dir)  # refuses folders before networks are loaded
     bundles = [load_bundle(folder) for folder in config.scoring.model]
-    trust, digest = trust_of(bundles)
+    trust, digest = trust_of(bundles, config.scoring.engine)
     predictor = Predictor(
         bundles,
         device=compute.device,
@@ -50,14 +51,21 @@ def score(config: Config, compute: Compute, run_dir: Path) -> None:
     )
 
 
-def trust_of(bundles: Sequence[Bundle]) -> tuple[Trust | None, str]:
-    """The trust of a single bundle and its hash; several together have none.
+def trust_of(bundles: Sequence[Bundle], engine: str) -> tuple[Trust | None, str]:
+    """The trust of a single bundle and its hash; several together have none, nor has int8.
 
     Raises:
-        BundleError: Its file is damaged, or was fitted for other weights.
+        BundleError: Its file is damaged.
     """
     if len(bundles) == 1 and (trust := read_trust(bundles[0])) is not None:
-        return trust, trust_sha256(bundles[0])
+        if engine not in INT8_ENGINES:
+            return trust, trust_sha256(bundles[0])
+        logger.warning(
+            "[SCORING] ENGINE = {}: the bundle's trust was fitted in fp32: scores come without "
+            "calibrated confidence, prediction sets and triage",
+            engine,
+        )
+        return None, ""
     logger.warning(
         "{}: scores come without calibrated confidence, prediction sets and triage",
         "Several bundles together have no trust of their own"

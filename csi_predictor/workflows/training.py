@@ -37,6 +37,7 @@ from csi_predictor.training.run import (
     plan_places,
     train_networks,
 )
+from csi_predictor.uncertainty.trust_file import TRUST_NAME
 from csi_predictor.workflows.examination import has_known
 from csi_predictor.workflows.images import load_manifest, prepare_images, read_second_grades
 from csi_predictor.workflows.label_facts import choose_label_thresholds, label_prevalence
@@ -225,6 +226,8 @@ def keep_model(
     spec = build_model_spec(config, targets)
     is_csi = targets.task == "csi"
     learnt = [row for split in data.splits for row in data.manifest.select(split.train)]
+    validated = {file_id for split in data.splits for file_id in split.val}
+    (run_dir / MODEL_DIR / TRUST_NAME).unlink(missing_ok=True)  # of weights that are replaced
     save_bundle(
         run_dir / MODEL_DIR,
         [part.weights for part in trained],
@@ -232,6 +235,7 @@ def keep_model(
         test_time=config.evaluation.test_time,
         baseline_grades=_median_baseline(trained) if is_csi else (),
         learnt_ids={file_id for split in data.splits for file_id in (*split.train, *split.val)},
+        validated_ids=validated - {file_id for split in data.splits for file_id in split.train},
         training={
             "num_images": len(data.manifest),
             "num_patients": data.manifest.num_patients,

@@ -23,7 +23,6 @@ from csi_predictor.uncertainty.trust import (
 
 VALIDATION = "the validation images"
 OTHER_FOLDS = "the other folds' unseen images"
-ALL_FOLDS = "all images, each answered by networks that had not seen it"
 _FEWEST_FOLDS = 3  # of which two can tell of the third
 
 
@@ -140,25 +139,31 @@ def check_triage(config: Config, targets: TargetSpec) -> None:
 def fit_trusts(config: Config, splits: Sequence[SplitAnswers]) -> FittedTrusts:
     """The bundle's trust, and for each split one that never saw its test rows.
 
-    With validation rows each split's own trust is fitted on its own ones, and the bundle's on all.
-    Without any, in a cross-validation, a fold's is fitted on the unseen answers of the other folds,
-    and the bundle's on all of those; the networks that give them have learnt from the fold's rows,
-    but not from the rows that they answer for.
+    With validation rows each split's own trust is fitted on its own ones, which may be another
+    fold's test rows. Without any, in a cross-validation, a fold's is fitted on the unseen answers
+    of the other folds; the networks that give them have learnt from the fold's rows, but not from
+    the rows that they answer for.
+
+    The bundle of several folds keeps none: it answers with the mean of all folds' networks, of
+    which no image is left to tell anything, and what was fitted on single folds is too cautious.
 
     Raises:
         ConfigError: TRIAGE_MEASURE compares passes and there is one, or CRITICAL_ANSWERS isn't one.
     """
     fit = partial(_fit, trust_settings(config))
-    validations = [split.validation for split in splits if split.validation is not None]
     tests = [split.test for split in splits if split.test is not None]
-    if validations:
-        whole = fit(validations, VALIDATION)
-        is_alone = len(splits) == 1
+    if len(splits) > 1:
+        logger.info(
+            "The bundle of {} folds keeps no calibration, sets and triage: they were fitted on "
+            "each fold's own networks, and it answers with all of them",
+            len(splits),
+        )
+    if any(split.validation is not None for split in splits):
         own = [
-            whole if is_alone or split.validation is None else fit([split.validation], VALIDATION)
+            None if split.validation is None else fit([split.validation], VALIDATION)
             for split in splits
         ]
-        return FittedTrusts(whole, tuple(own))
+        return FittedTrusts(own[0] if len(splits) == 1 else None, tuple(own))
     if len(tests) < _FEWEST_FOLDS or len(tests) < len(splits):
         logger.warning(
             "No validation images and fewer than {} folds: neither calibration nor triage can be "
@@ -167,8 +172,7 @@ def fit_trusts(config: Config, splits: Sequence[SplitAnswers]) -> FittedTrusts:
         )
         return FittedTrusts(None, (None,) * len(splits))
     others = [[*tests[:index], *tests[index + 1 :]] for index in range(len(tests))]
-    own = [fit(each, OTHER_FOLDS) for each in others]
-    return FittedTrusts(fit(tests, ALL_FOLDS), tuple(own))
+    return FittedTrusts(None, tuple(fit(each, OTHER_FOLDS) for each in others))
 
 
 def _fit(settings: TrustSettings, answers: Sequence[Answers], fitted_on: str) -> Trust:

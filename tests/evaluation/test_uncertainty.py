@@ -266,3 +266,55 @@ def test_too_few_validation_patients_are_told(made) -> None:
     assert block["threshold"] is None
     assert block["fewest_patients"] == 9
     assert (block["coverage"], block["whole"], block["mean_size"]) == (1, 1, block["num_possible"])
+
+
+def test_exchangeable_patients_are_seldom_said_to_have_less_than_asked() -> None:
+    """Few patients to fit on, many to measure: 2.5 % are to be called short, not a quarter."""
+    rng = np.random.default_rng(0)
+    short = 0
+    for _ in range(100):
+        fitted, measured = (ordered(rng, count) for count in (40, 400))
+        conformal = fit_conformal(fitted, coverage=0.9)
+        resampling = resample_patients(measured.patient_ids, rounds=60, seed=0)
+        short += bool(conformal_block(measured, conformal, resampling)["is_short"])
+    assert short <= 9  # of 100 at 2.5 %, at most 9 in all but 4 of 10,000
+
+
+def test_each_patient_counts_once_however_many_images() -> None:
+    """Two patients held (one image each), one with eight images not: 2 of 3, not 2 of 10."""
+    probs = np.tile(np.array([0.9, 0.1]), (10, 1, 1))
+    truth = np.array([0.0, 0.0, *[1.0] * 8])[:, None]
+    asked = Questions(
+        names=("q",),
+        answers=("absent", "present"),
+        is_ordered=False,
+        patient_ids=("a", "b", *["c"] * 8),
+        probs=probs,
+        targets=truth,
+        given=np.zeros((10, 1), dtype=np.int64),
+    )
+    conformal = replace(
+        fit_conformal(ordered(np.random.default_rng(0), 100), coverage=0.8), is_ordered=False
+    )
+    sets = np.tile(np.array([True, False]), (10, 1, 1))
+    resampling = resample_patients(asked.patient_ids, rounds=0, seed=0)
+    block = conformal_block(asked, conformal, resampling, sets=sets)
+    assert block["coverage"] == pytest.approx(0.2)
+    assert block["coverage_of_patients"] == pytest.approx(2 / 3)
+    assert block["is_short"] is None
+
+
+def ordered(rng: np.random.Generator, count: int) -> Questions:
+    """Grades drawn from the distributions that are told, one image a patient."""
+    logits = rng.normal(0, 1.5, size=(count, 1, 4))
+    probs = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    drawn = (probs.cumsum(axis=-1) < rng.random((count, 1, 1))).sum(axis=-1)
+    return Questions(
+        names=("zone",),
+        answers=("0", "1", "2", "3"),
+        is_ordered=True,
+        patient_ids=tuple(map(str, range(count))),
+        probs=probs,
+        targets=drawn.astype(np.float64),
+        given=probs.argmax(axis=-1),
+    )

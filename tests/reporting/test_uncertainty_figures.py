@@ -99,7 +99,8 @@ def test_the_partials_show_the_figures_of_the_blocks(questions) -> None:
     assert (">MAE<" in text) == questions.is_ordered
     assert f"Mean entropy {number(block['total'], 3)} nats, from 4 passes" in text
     text, block = render("conformal", metrics), metrics["conformal"]
-    assert f"It is for {percent(block['coverage'])} of {block['n']}" in text
+    assert f"It is for {percent(block['coverage_of_patients'])}" in text
+    assert f"for {percent(block['coverage'])} of all {block['n']} answers" in text
     assert f"has {number(block['mean_size'], 1)} of {len(questions.answers)} answers" in text
     for figures in block["by_answer"].values():
         assert percent(figures["coverage"]) in text
@@ -140,10 +141,11 @@ def test_one_pass_is_said_to_have_no_parts(questions) -> None:
 
 def test_a_coverage_below_what_was_asked_is_said(questions) -> None:
     metrics = blocks_of(questions)
-    metrics["conformal"] |= {"coverage": 0.6, "coverage_ci_low": 0.5, "coverage_ci_high": 0.7}
-    assert "less than asked, beyond chance" in render("conformal", metrics)
-    metrics["conformal"] |= {"coverage_ci_high": 0.85}
-    assert "less than asked" not in render("conformal", metrics)
+    for is_short in (True, False, None):
+        metrics["conformal"] |= {"is_short": is_short}
+        assert ("less than asked, by more than chance" in render("conformal", metrics)) is (
+            is_short is True
+        )
 
 
 def test_the_true_answer_that_is_held_most_seldom_is_named(questions) -> None:

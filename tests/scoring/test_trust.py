@@ -35,13 +35,14 @@ def batch(*rows: tuple[float, ...]) -> np.ndarray:
     return np.stack([np.tile(np.array(row), (6, 1)) for row in rows])
 
 
+GRADED = (0,) * 6
 SURE, TORN = (0.97, 0.01, 0.01, 0.01), (0.25, 0.25, 0.25, 0.25)
 
 
 def test_a_sure_image_is_automatic_and_a_torn_one_goes_to_the_reader() -> None:
     probs = batch(SURE, TORN)
     judged = judge_batch(trust(), probs, np.zeros((2, 6)), spread_of(probs[None]), ScoreRules())
-    sure, torn = judged.fields(0), judged.fields(1)
+    sure, torn = judged.fields(0, GRADED), judged.fields(1, GRADED)
     assert (sure["triage"], torn["triage"]) == ("automatic", "reader")
     assert sure["unsure"] is not None
     assert torn["unsure"] is not None
@@ -57,9 +58,10 @@ def test_the_grade_lies_in_its_set() -> None:
     judged = judge_batch(trust(), probs, np.zeros((50, 6)), spread_of(probs[None]), ScoreRules())
     given = judged.answers.questions.given
     for index in range(50):
-        fields = judged.fields(index)
-        assert (np.array(fields["lowest"]) <= given[index]).all()
-        assert (given[index] <= np.array(fields["highest"])).all()
+        fields = judged.fields(index, GRADED)
+        lowest, highest = (np.array(fields[name], dtype=int) for name in ("lowest", "highest"))  # type: ignore[literal-required]
+        assert (lowest <= given[index]).all()
+        assert (given[index] <= highest).all()
 
 
 @pytest.mark.parametrize(
@@ -82,3 +84,17 @@ def test_an_unsure_image_is_flagged_or_withheld(make_score, unsure, csi, quality
     assert (heeded.csi, heeded.quality) == (csi, quality)
     assert heeded.risk == ("" if csi is None else "low")
     assert heed(make_score(triage="automatic", quality="ok"), unsure).quality == "ok"
+
+
+def test_a_zone_without_a_grade_has_no_confidence_and_no_set(make_score) -> None:
+    probs = batch(TORN)
+    judged = judge_batch(trust(), probs, np.zeros((1, 6)), spread_of(probs[None]), ScoreRules())
+    fields = judged.fields(0, (None, 1, 1, 1, 1, 1))
+    for name in ("confidence", "lowest", "highest"):
+        values = fields[name]  # type: ignore[literal-required]
+        assert values[0] is None
+        assert None not in values[1:]
+    record = make_score(quality="ok", triage="reader", confidence=(None, 0.9, 0.9, 0.9, 0.9, 0.4))
+    assert "least sure: left_inf" in heed(record, "flag").quality
+    nothing = make_score(quality="ok", triage="reader", confidence=(None,) * 6)
+    assert heed(nothing, "flag").quality == "unsure, give it to a reader"

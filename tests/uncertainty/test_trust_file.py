@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from loguru import logger
 
 from csi_predictor.errors import BundleError
+from csi_predictor.inference.bundle import hash_facts
 from csi_predictor.inference.predictions import Predictions
 from csi_predictor.uncertainty.trust import Trust, TrustSettings, fit_trust
 from csi_predictor.uncertainty.trust_file import read_trust, trust_sha256, write_trust
@@ -43,10 +45,23 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert len(trust_sha256(bundle(tmp_path))) == 64
 
 
-def test_the_trust_of_other_weights_is_refused(tmp_path: Path) -> None:
+def test_the_trust_of_other_weights_is_not_used(
+    tmp_path: Path,
+) -> None:
     write_trust(bundle(tmp_path), trust())
-    with pytest.raises(BundleError, match="fitted for other weights or another version"):
-        read_trust(bundle(tmp_path, "b" * 64))
+    told: list[str] = []
+    number = logger.add(told.append, format="{message}")
+    assert read_trust(bundle(tmp_path, "b" * 64)) is None
+    assert trust_sha256(bundle(tmp_path, "b" * 64)) == ""
+    logger.remove(number)
+    assert "was fitted for other weights or by another version, and isn't used" in told[0]
+
+
+def test_a_trust_of_an_earlier_form_is_not_used_whatever_it_holds(tmp_path: Path) -> None:
+    values = {"format": 0, "model_sha256": "a" * 64}
+    text = json.dumps({**values, "trust_sha256": hash_facts(values)})
+    (tmp_path / "trust.json").write_text(text, encoding="utf-8")
+    assert read_trust(bundle(tmp_path)) is None
 
 
 def test_a_changed_threshold_is_refused(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def write(task: str, folder: Path, *overrides: str) -> dict[str, Any]:
         for test, trust in zip(tests, trusts, strict=True)
     )
     judged = join_trusted([apply_trust(t, a) for t, a in zip(trusts, tests, strict=True)])
-    examination = Examination(every, judged, trusts[0])
+    examination = Examination(every, judged, None, trust_settings(config))
     store = SimpleNamespace(get=lambda row: np.full((32, 32), 0.5, np.float32))
     report(config, examination, judged, facts(task), folder, store=store)  # type: ignore[arg-type]
     found: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
@@ -189,7 +189,7 @@ def test_without_anything_fitted_the_report_says_so(tmp_path: Path) -> None:
     store = SimpleNamespace(get=lambda row: np.full((32, 32), 0.5, np.float32))
     report(
         config,
-        Examination(every, judged, None),
+        Examination(every, judged, None, trust_settings(config)),
         judged,
         facts("csi"),
         tmp_path,

@@ -11,7 +11,6 @@ from csi_predictor.errors import ConfigError
 from csi_predictor.inference.predictions import Predictions
 from csi_predictor.specs import TargetSpec
 from csi_predictor.workflows.trust import (
-    ALL_FOLDS,
     OTHER_FOLDS,
     VALIDATION,
     SplitAnswers,
@@ -56,20 +55,31 @@ def test_one_split_is_fitted_on_its_validation_rows() -> None:
     assert temperature(fitted.whole) == pytest.approx(2, rel=0.5)  # far from 1
 
 
-def test_each_fold_with_validation_rows_is_fitted_on_its_own_and_the_bundle_on_all() -> None:
+def test_each_fold_with_validation_rows_is_fitted_on_its_own() -> None:
     splits = [
         SplitAnswers(validation=answers(0, gain=4, count=300), test=answers(1)),
         SplitAnswers(validation=answers(2, gain=1, count=300), test=answers(3)),
     ]
     fitted = fit_trusts(config(), splits)
-    low, middle, high = (
-        temperature(fitted.by_split[1]),
-        temperature(fitted.whole),
-        temperature(fitted.by_split[0]),
-    )
-    assert low < middle < high
-    assert fitted.whole is not None
-    assert fitted.whole.num_images == 600
+    assert temperature(fitted.by_split[1]) < temperature(fitted.by_split[0])
+
+
+def test_a_bundle_of_folds_keeps_no_trust() -> None:
+    splits = [SplitAnswers(validation=answers(s), test=answers(s + 9)) for s in range(3)]
+    assert fit_trusts(config(), splits).whole is None
+    alone = [SplitAnswers(validation=None, test=answers(s)) for s in range(3)]
+    assert fit_trusts(config(), alone).whole is None
+
+
+def test_a_fold_without_known_validation_answers_has_no_trust_of_others_rows() -> None:
+    splits = [
+        SplitAnswers(validation=None, test=answers(1)),
+        SplitAnswers(validation=answers(1), test=answers(3)),
+        SplitAnswers(validation=answers(3), test=answers(5)),
+    ]
+    fitted = fit_trusts(config(), splits)
+    assert fitted.by_split[0] is None
+    assert all(fitted.by_split[1:])
 
 
 def test_a_fold_without_validation_rows_is_fitted_on_the_other_folds_alone() -> None:
@@ -81,8 +91,6 @@ def test_a_fold_without_validation_rows_is_fitted_on_the_other_folds_alone() -> 
     assert before.by_split[2] == after.by_split[2]  # what it is tested on plays no part
     assert before.by_split[0] != after.by_split[0]
     assert [trust.fitted_on for trust in after.by_split if trust] == [OTHER_FOLDS] * 3
-    assert after.whole is not None
-    assert after.whole.fitted_on == ALL_FOLDS
     assert [trust.num_images for trust in after.by_split if trust] == [120] * 3
 
 

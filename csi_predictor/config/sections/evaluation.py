@@ -69,6 +69,9 @@ class EvaluationSection(Section):
     coverage: float = key(
         0.9, "share of truths that the prediction sets are to hold; 0 = no sets", ge=0, lt=1
     )
+    keep_trust: bool = key(
+        False, "of evaluate: true = what was fitted anew replaces the bundle's, and scoring uses it"
+    )
     triage: Policies = key(
         ("budget", "threshold"),
         "policies, comma-separated, the first decides in scoring: threshold, budget, cost, "
