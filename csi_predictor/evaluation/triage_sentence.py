@@ -41,7 +41,11 @@ def policy_sentence(policy: Policy, block: Block, settings: TriageSettings) -> s
         why = _WHY_ALL[policy.name].format(target=target)
         return f"This policy gives every image to the reader: {why}."
     if block["n_deferred"] == block["n_images"]:
-        return "This policy gives every image to the reader: each lies above its threshold."
+        aimed = _share(policy.chosen.get("deferral_rate"))
+        return (
+            "This policy gives every image to the reader: each is less sure than its threshold, "
+            f"above which {aimed} of the validation images lay."
+        )
     if not block["n_deferred"] and policy.threshold == policy.critical_threshold == math.inf:
         why = _WHY_NONE[policy.name].format(target=target)
         return f"This policy gives no image to the reader: {why}."

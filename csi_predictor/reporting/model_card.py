@@ -78,6 +78,10 @@ def write_model_card(
         *_figures(metrics, _FIGURES[task]),
         *([] if is_zones or metrics is None else label_rows(metrics)),
         "",
+        "## How far its answers can be trusted",
+        "",
+        *trust_lines(metrics),
+        "",
         "## What it must not be used for",
         "",
         *(_ZONE_LIMITS if is_zones else label_limits(facts)),
@@ -88,6 +92,30 @@ def write_model_card(
         "",
     ]
     write_text(path, "\n".join(lines))
+
+
+def trust_lines(metrics: Mapping[str, Any] | None) -> list[str]:
+    """Calibration, prediction sets and triage on images that nothing was fitted on."""
+    if metrics is None or not metrics.get("uncertainty"):
+        return ["Not measured."]
+    calibration, held, triage = (metrics[name] for name in ("calibration", "conformal", "triage"))
+    before, after = (calibration[side]["ece"] for side in ("before", "after"))
+    lines = [f"- Calibration: {calibration['description']} (fitted on {calibration['fitted_on']})"]
+    if before is not None and after is not None:
+        lines.append(
+            f"- Mean gap of confidence and truth (ECE): {before:.3f} before, {after:.3f} after"
+        )
+    if held is not None and held["coverage"] is not None:
+        lines.append(
+            f"- Prediction sets asked to hold the truth in {held['coverage_asked']:.0%} of the "
+            f"answers hold it in {held['coverage']:.1%}, with {held['mean_size']:.1f} of "
+            f"{held['num_possible']} answers on average"
+        )
+    policies = {} if triage is None else triage["policies"]
+    lines += [
+        f"- Triage, {name.replace('_', ' ')}: {p['sentence']}" for name, p in policies.items()
+    ]
+    return lines
 
 
 def _figures(metrics: Mapping[str, Any] | None, shown: Mapping[str, str]) -> list[str]:

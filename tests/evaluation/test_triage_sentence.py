@@ -45,7 +45,8 @@ def test_what_the_policy_aimed_at_goes_before_the_settings_of_today() -> None:
 
 def test_images_that_all_lie_above_a_finite_threshold_are_told__weakness_001_09() -> None:
     assert sentence(n_deferred=1200, kept_accuracy=None) == (
-        "This policy gives every image to the reader: each lies above its threshold."
+        "This policy gives every image to the reader: each is less sure than its threshold, above "
+        "which – of the validation images lay."
     )
 
 

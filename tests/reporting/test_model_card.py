@@ -5,7 +5,7 @@ import pytest
 
 from csi_predictor.inference.bundle import BundleFacts
 from csi_predictor.models.model_spec import ModelSpec
-from csi_predictor.reporting.model_card import write_model_card
+from csi_predictor.reporting.model_card import trust_lines, write_model_card
 from csi_predictor.specs import InputSpec, TargetSpec
 
 GREY: dict[str, Any] = {"channels": 1, "mean": (0.5,), "std": (0.5,)}
@@ -95,3 +95,32 @@ def test_a_task_without_a_card_is_refused(tmp_path: Path) -> None:
     facts = facts_of(TargetSpec(task="change", names=("a",)), InputSpec(size=(64, 64)))
     with pytest.raises(ValueError, match="task = change: expected one of csi, multilabel, multic"):
         card(tmp_path, facts)
+
+
+def test_the_card_says_how_far_the_answers_can_be_trusted() -> None:
+    assert trust_lines(None) == ["Not measured."]
+    metrics = {
+        "uncertainty": {"measure": "confidence"},
+        "calibration": {
+            "description": "temperature 1.42",
+            "fitted_on": "the validation images",
+            "before": {"ece": 0.1221},
+            "after": {"ece": 0.0312},
+        },
+        "conformal": {
+            "coverage": 0.912,
+            "coverage_asked": 0.9,
+            "mean_size": 1.84,
+            "num_possible": 4,
+        },
+        "triage": {"policies": {"class_critical": {"sentence": "The reader gets 5."}}},
+    }
+    assert trust_lines(metrics) == [
+        "- Calibration: temperature 1.42 (fitted on the validation images)",
+        "- Mean gap of confidence and truth (ECE): 0.122 before, 0.031 after",
+        "- Prediction sets asked to hold the truth in 90% of the answers hold it in 91.2%, with "
+        "1.8 of 4 answers on average",
+        "- Triage, class critical: The reader gets 5.",
+    ]
+    nothing = {**metrics, "conformal": None, "triage": None}
+    assert len(trust_lines(nothing)) == 2
