@@ -12,6 +12,7 @@ from csi_predictor.evaluation.uncertainty import conformal_block, uncertainty_bl
 from csi_predictor.inference.predictions import Floats
 from csi_predictor.inference.questions import questions_of
 from csi_predictor.metrics.bootstrap import Resampling
+from csi_predictor.uncertainty.calibrators import Calibrator
 from csi_predictor.uncertainty.measures import MeasureName, available_measures
 from csi_predictor.uncertainty.triage import Policy, TriageSettings
 from csi_predictor.uncertainty.trust import Trust, TrustedAnswers
@@ -60,14 +61,25 @@ def _fitted(trusts: Sequence[Trust]) -> Block:
             "num_fitted": 0,
         }
     first = next((t for t in trusts if t.calibrator.method != "none"), trusts[0])
-    told = list(dict.fromkeys(trust.calibrator.describe() for trust in trusts))
     return {
         "method": first.calibrator.method,
         "scope": first.calibrator.scope,
-        "description": "; ".join(told) if len(told) > 1 else told[0],
+        "description": _describe([trust.calibrator for trust in trusts]),
         "fitted_on": first.fitted_on,
         "num_fitted": min(trust.calibrator.num_fitted for trust in trusts),
     }
+
+
+def _describe(calibrators: Sequence[Calibrator]) -> str:
+    """One line for people, however many folds there are."""
+    if len(calibrators) == 1:
+        return calibrators[0].describe()
+    found = {(each.method, each.scope) for each in calibrators}
+    if found == {("temperature", "head")}:
+        each = sorted(calibrator.parameters[0][0][0] for calibrator in calibrators)
+        return f"temperature {each[0]:.3g} to {each[-1]:.3g}, one for each of {len(each)} folds"
+    told = dict.fromkeys(calibrator.describe() for calibrator in calibrators)
+    return f"{'; '.join(told)}; each of {len(calibrators)} folds has its own"
 
 
 def _conformal(
