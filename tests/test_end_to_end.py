@@ -157,7 +157,15 @@ def test_scoring_accounts_for_every_file_and_a_second_run_does_nothing(workplace
 
 
 def test_a_score_equals_the_evaluations_answer_for_the_same_image(workplace: Path) -> None:
-    scores = {Path(row["path"]).stem: row for row in rows_of(workplace / "scored" / "scores.csv")}
+    overrides = (
+        "SCORING.MODEL=trained/model",
+        "SCORING.INPUT_DIR=phantom/images",
+        "SCORING.OUTPUT_DIR=equal",
+        "SCORING.WORKERS=1",
+    )
+    done = run("--mode", "score", "--set", *overrides, folder=workplace)
+    assert done.returncode == 0, done.stderr
+    scores = {Path(row["path"]).stem: row for row in rows_of(workplace / "equal" / "scores.csv")}
     for row in rows_of(workplace / "trained" / "evaluation" / "predictions.csv"):
         for zone in ZONES:
             found = float(scores[row["FileID"]][f"{zone}_expected"])
