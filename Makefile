@@ -10,7 +10,7 @@ train: $(READY)
 	$(BIN)/python main.py --mode train --ini config.ini
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
