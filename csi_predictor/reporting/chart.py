@@ -1,15 +1,17 @@
 """The look that all figures share: ink, fonts, marks that differ in form as well as in colour."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any, Literal
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from numpy.typing import NDArray
 
 INK = "#1c2733"
 MUTED = "#5b6875"
@@ -80,3 +82,50 @@ def add_grid(axes: Axes, axis: Literal["x", "y", "both"] = "both") -> None:
     """Quiet lines behind the marks, and no ticks beside them."""
     axes.grid(visible=True, axis=axis)
     axes.tick_params(length=0)
+
+
+def draw_counts(
+    axes: Axes,
+    table: NDArray[Any],
+    names: Sequence[str],
+    *,
+    texts: Sequence[Sequence[str]] | None,
+    is_turned: bool,
+    fontsize: float,
+) -> None:
+    """A confusion table: a row is a truth, a column an answer, shaded by its share of the row.
+
+    Args:
+        axes: Of the table.
+        table: (K, K) counts.
+        names: K.
+        texts: K of K, in the cells; None = too many to be read.
+        is_turned: Whether the names below are too long to stand straight.
+        fontsize: Of the texts, points.
+    """
+    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap=SHADES, vmin=0, vmax=1)
+    for row, line in enumerate(texts or ()):
+        for column, text in enumerate(line):
+            axes.text(
+                column,
+                row,
+                text,
+                ha="center",
+                va="center",
+                fontsize=fontsize,
+                color="white" if shares[row, column] > 0.8 else INK,
+                fontweight="bold" if row == column else "normal",
+            )
+    index = range(len(names))
+    if is_turned:
+        axes.set_xticks(index, names, rotation=45, ha="right", rotation_mode="anchor")
+    else:
+        axes.set_xticks(index, names)
+    axes.set_yticks(index, names)
+    axes.set_xticks(np.arange(len(names) - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(len(names) - 1) + 0.5, minor=True)
+    axes.grid(visible=True, which="minor", color="white", linewidth=2)
+    axes.tick_params(which="both", length=0)
+    for spine in axes.spines.values():
+        spine.set(visible=True, color=RULE)

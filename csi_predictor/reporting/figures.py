@@ -11,6 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from csi_predictor.evaluation.evaluate import Evaluation
 from csi_predictor.inference.predictions import Floats, Predictions
 from csi_predictor.reporting import chart
+from csi_predictor.reporting.calibration_figures import draw_reliability_panel
 from csi_predictor.reporting.wording import number, zone_title
 from csi_predictor.specs import MAX_GRADE, NUM_GRADES, ZONES
 
@@ -169,37 +170,14 @@ def draw_grade_distribution(confusion: Sequence[Sequence[int]]) -> bytes:
 
 def draw_reliability(bins: Sequence[Mapping[str, Any]]) -> bytes:
     """How often the model is right at each confidence, and how many grades that rests on."""
-    filled = [each for each in bins if each["count"]]
-    confidence = [each["confidence"] for each in filled]
-    centres = [(each["low"] + each["high"]) / 2 for each in bins]
 
     def draw(figure: Figure) -> None:
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
-        chart.add_grid(axes)
-        axes.plot([0, 1], [0, 1], color=chart.MUTED, linewidth=1)
-        axes.plot(confidence, [each["accuracy"] for each in filled], color=chart.MODEL)
-        axes.plot(
-            confidence,
-            [each["accuracy"] for each in filled],
-            linestyle="none",
-            **chart.MODEL_MARK,
-        )
-        axes.text(0.03, 0.96, "too cautious", va="top", color=chart.MUTED, fontsize=9)
-        axes.text(0.97, 0.04, "too sure", ha="right", color=chart.MUTED, fontsize=9)
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, 1.02)
+        look = {"linestyle": "-", **chart.MODEL_MARK}
+        draw_reliability_panel(axes, below, bins, look, is_label=False)
         axes.set_ylabel("Share of right grades")
-        below.bar(
-            centres,
-            [each["count"] for each in bins],
-            width=0.9 / len(bins),
-            color=chart.RULE,
-            edgecolor=chart.MUTED,
-            linewidth=0.6,
-        )
         below.set_ylabel("Zones")
         below.set_xlabel("Model's confidence in the grade it gives")
-        below.tick_params(length=0)
 
     return chart.draw_png(5.2, 4.8, draw)
 

@@ -12,6 +12,7 @@ from csi_predictor.evaluation.evaluate import Evaluation
 from csi_predictor.inference.label_predictions import LabelPredictions
 from csi_predictor.inference.predictions import Floats
 from csi_predictor.reporting import chart
+from csi_predictor.reporting.calibration_figures import draw_reliability_panel
 from csi_predictor.reporting.wording import interval, number, short_name, thousands
 
 MAX_PANELS = 24
@@ -115,40 +116,19 @@ def shown_panels(metrics: Mapping[str, Any]) -> tuple[str, ...]:
 def draw_label_reliability(metrics: Mapping[str, Any]) -> bytes:
     """How often an answer is true at each confidence, and how many answers that rests on."""
     bins: Sequence[Mapping[str, Any]] = metrics["calibration"]["bins"]
-    filled = [each for each in bins if each["count"]]
     is_classes = metrics["task"] == "multiclass"
 
     def draw(figure: Figure) -> None:
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
-        chart.add_grid(axes)
-        axes.plot([0, 1], [0, 1], color=chart.MUTED, linewidth=1)
-        axes.plot(
-            [each["confidence"] for each in filled],
-            [each["accuracy"] for each in filled],
-            linestyle="-",
-            **chart.MODEL_MARK,
-        )
-        above, under = ("too cautious", "too sure") if is_classes else ("too low", "too high")
-        axes.text(0.03, 0.96, above, va="top", color=chart.MUTED, fontsize=9)
-        axes.text(0.97, 0.04, under, ha="right", color=chart.MUTED, fontsize=9)
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, 1.02)
+        look = {"linestyle": "-", **chart.MODEL_MARK}
+        draw_reliability_panel(axes, below, bins, look, is_label=not is_classes)
         axes.set_ylabel("Share of right classes" if is_classes else "Share in which it is present")
-        below.bar(
-            [(each["low"] + each["high"]) / 2 for each in bins],
-            [each["count"] for each in bins],
-            width=0.9 / len(bins),
-            color=chart.RULE,
-            edgecolor=chart.MUTED,
-            linewidth=0.6,
-        )
         below.set_ylabel("Images" if is_classes else "Answers")
         below.set_xlabel(
             "Model's confidence in the class it names"
             if is_classes
             else "Model's probability that a label is present"
         )
-        below.tick_params(length=0)
 
     return chart.draw_png(5.2, 4.8, draw)
 
@@ -157,32 +137,14 @@ def draw_class_confusion(metrics: Mapping[str, Any]) -> bytes:
     """Counts of true and given classes, shaded by their share of the true class."""
     table = np.array(metrics["confusion"])
     names = [short_name(name) for name in metrics["names"]]
-    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    texts = None
+    if len(names) <= _MOST_COUNTED_CLASSES:
+        texts = [[thousands(int(count)) for count in row] for row in table]
     size = 2.2 + 0.5 * max(len(names), 4)
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        axes.imshow(shares, cmap=chart.SHADES, vmin=0, vmax=1)
-        if len(names) <= _MOST_COUNTED_CLASSES:
-            for (row, column), share in np.ndenumerate(shares):
-                axes.text(
-                    column,
-                    row,
-                    thousands(int(table[row, column])),
-                    ha="center",
-                    va="center",
-                    fontsize=9,
-                    color="white" if share > 0.8 else chart.INK,
-                    fontweight="bold" if row == column else "normal",
-                )
-        axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(len(names)), names)
-        axes.set_xticks(np.arange(len(names) - 1) + 0.5, minor=True)
-        axes.set_yticks(np.arange(len(names) - 1) + 0.5, minor=True)
-        axes.grid(visible=True, which="minor", color="white", linewidth=2)
-        axes.tick_params(which="both", length=0)
-        for spine in axes.spines.values():
-            spine.set(visible=True, color=chart.RULE)
+        chart.draw_counts(axes, table, names, texts=texts, is_turned=True, fontsize=9)
         axes.set_xlabel("Class that the model names")
         axes.set_ylabel("True class")
 

@@ -138,31 +138,9 @@ def _mark(axes: Axes, name: str, policy: Mapping[str, Any]) -> None:
 
 def _confusion(axes: Axes, table: Floats, answers: Sequence[str]) -> None:
     """Counts, whole or expected, shaded by their share of the true answer."""
-    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap=chart.SHADES, vmin=0, vmax=1)
-    for (row, column), share in np.ndenumerate(shares):
-        axes.text(
-            column,
-            row,
-            count_text(float(table[row, column])),
-            ha="center",
-            va="center",
-            fontsize=8,
-            color="white" if share > 0.8 else chart.INK,
-            fontweight="bold" if row == column else "normal",
-        )
-    index = range(len(answers))
-    if max(map(len, answers)) > _LONGEST_LEVEL:
-        axes.set_xticks(index, answers, rotation=45, ha="right", rotation_mode="anchor")
-    else:
-        axes.set_xticks(index, answers)
-    axes.set_yticks(index, answers)
-    axes.set_xticks(np.arange(len(answers) - 1) + 0.5, minor=True)
-    axes.set_yticks(np.arange(len(answers) - 1) + 0.5, minor=True)
-    axes.grid(visible=True, which="minor", color="white", linewidth=2)
-    axes.tick_params(which="both", length=0)
-    for spine in axes.spines.values():
-        spine.set(visible=True, color=chart.RULE)
+    texts = [[count_text(float(count)) for count in row] for row in table]
+    is_long = max(map(len, answers)) > _LONGEST_LEVEL
+    chart.draw_counts(axes, table, answers, texts=texts, is_turned=is_long, fontsize=8)
 
 
 def count_text(count: float) -> str:

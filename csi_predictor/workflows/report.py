@@ -99,9 +99,10 @@ def report(
     """
     rows = examination.rows
     predictions = answers.after
-    evaluation = _measure(config, predictions, facts)
+    second = read_second_reader(config, predictions.file_ids)
+    evaluation = _measure(config, predictions, facts, second)
     blocks: dict[str, Any] = {
-        **_trust_blocks(config, examination, answers),
+        **_trust_blocks(config, examination, answers, second),
         **_damage_blocks(config, examination, predictions, rows, store),
         "subgroups": measure_subgroups(config, predictions, rows),
         "versus": measure_other(config, other, predictions, rows),
@@ -129,7 +130,9 @@ def report(
     return evaluation
 
 
-def _measure(config: Config, predictions: Answers, facts: BundleFacts) -> Evaluation:
+def _measure(
+    config: Config, predictions: Answers, facts: BundleFacts, second_reader: Floats | None
+) -> Evaluation:
     """The figures that need nothing but the answers."""
     rounds, seed = config.evaluation.bootstrap, config.runtime.seed
     if isinstance(predictions, LabelPredictions):
@@ -143,7 +146,7 @@ def _measure(config: Config, predictions: Answers, facts: BundleFacts) -> Evalua
         predictions,
         rounds=rounds,
         seed=seed,
-        second_reader=read_second_reader(config, predictions.file_ids),
+        second_reader=second_reader,
         baseline_grades=facts.baseline_grades,
         risk_medium_above=config.scoring.risk_medium_above,
         risk_high_above=config.scoring.risk_high_above,
@@ -151,7 +154,10 @@ def _measure(config: Config, predictions: Answers, facts: BundleFacts) -> Evalua
 
 
 def _trust_blocks(
-    config: Config, examination: Examination, answers: TrustedAnswers
+    config: Config,
+    examination: Examination,
+    answers: TrustedAnswers,
+    second_reader: Floats | None,
 ) -> dict[str, Any]:
     patients = answers.after.patient_ids
     section = config.evaluation
@@ -161,7 +167,7 @@ def _trust_blocks(
         resample_patients(patients, rounds=section.bootstrap, seed=config.runtime.seed),
         measure=examination.settings.measure,
         triage=examination.settings.triage,
-        second_reader=read_second_reader(config, answers.after.file_ids),
+        second_reader=second_reader,
     )
 
 
